@@ -1,0 +1,106 @@
+"""The two things that cross a process: a cell, which says what to do, and a row, which says what became of it.
+
+The data's way is ``suite -> plan (cells) -> executor -> worker(cell) -> row -> store -> tables / figures / report``.
+Both are frozen dataclasses of plain values, so they pickle, print and compare without help. A field of a row that is
+None was not measured, and is left out of rows.jsonl: absent means not measured, never zero.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SCHEMA_VERSION = 1
+
+#: What may become of a cell. ``skipped`` (the model cannot take the feature set) is not a failure.
+STATUSES = ("ok", "failed", "timeout", "out_of_memory", "diverged", "skipped", "invalid")
+
+#: The identity of a cell; it stands in rows.jsonl exactly once.
+IDENTITY = ("dataset", "feature_set", "model", "backend", "threads", "repeat", "fold", "seed")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fit and one score: dataset x feature set x model x backend x threads x repeat x fold x seed.
+
+    ``backend`` is ``"sklearn"`` for classical models and a name of ``kernels.backends()`` for deep ones. ``seed`` is
+    the suite's; what a model draws its random numbers from is derived from it together with repeat and fold.
+    """
+
+    dataset: str
+    feature_set: str
+    model: str
+    backend: str
+    threads: int
+    repeat: int
+    fold: int
+    seed: int
+
+    @property
+    def identity(self) -> tuple:
+        return tuple(getattr(self, name) for name in IDENTITY)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a cell. Scores are fractions (0..1), times wall-clock seconds, memory bytes."""
+
+    dataset: str
+    feature_set: str
+    model: str
+    backend: str
+    threads: int
+    repeat: int
+    fold: int
+    seed: int
+    status: str
+    schema_version: int = SCHEMA_VERSION
+    run_id: str | None = None
+    utc: str | None = None  # when the cell ended, ISO 8601
+    family: str | None = None  # "classical" or "deep"
+    message: str | None = None  # why there is no score, in words
+    traceback: str | None = None
+    # scores of the test fold: classification ...
+    accuracy: float | None = None
+    balanced_accuracy: float | None = None
+    log_loss: float | None = None
+    # ... or regression
+    r2: float | None = None
+    rmse: float | None = None
+    mae: float | None = None
+    n_train: int | None = None
+    n_test: int | None = None
+    n_features: int | None = None
+    n_epochs: int | None = None
+    converged: bool | None = None
+    # what the cell saw; of data alone, so that all models of a fold agree
+    x_train_sha256: str | None = None
+    x_test_sha256: str | None = None
+    y_sha256: str | None = None
+    split_sha256: str | None = None
+    # the time ledger
+    time_import_s: float | None = None
+    time_warmup_s: float | None = None
+    time_features_s: float | None = None
+    time_fit_s: float | None = None
+    time_predict_s: float | None = None  # the whole test fold, once
+    time_predict_one_s: float | None = None  # one sample, median of repeats
+    peak_memory_bytes: int | None = None
+    threads_effective: int | None = None
+    n_workers: int | None = None  # how many workers ran beside each other
+
+    @property
+    def identity(self) -> tuple:
+        return tuple(getattr(self, name) for name in IDENTITY)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the measured fields, in the order of the class."""
+        return {f.name: v for f in dataclasses.fields(self) if (v := getattr(self, f.name)) is not None}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Row:
+        """Build a row from parsed JSON; keys this version does not know are passed over."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        return cls(**{k: v for k, v in values.items() if k in known})
