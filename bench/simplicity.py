@@ -4,8 +4,8 @@ It is fixed before any score is looked at, which is what lets the verdict test c
 paying for every comparison. From the simplest on:
 
 1. classical models on features that no network made, in the order of `CLASSICAL`: a constant, class means, Gaussians,
-   linear boundaries, one tree, stored samples, kernels, ensembles of trees; models it does not know follow, by the
-   time that fitting takes;
+   linear boundaries, one tree, stored samples, quadratic boundaries, kernels, ensembles of trees; models it does not
+   know follow, by the time that fitting takes;
 2. deep models, by their number of layers with weights where run.json tells it ("models": {name: {"depth": ...}}),
    else in the order of `DEEP`, else by the time that fitting takes;
 3. any model on features that a network learned: that is a network and a second model on top.
@@ -31,9 +31,9 @@ CLASSICAL = (
     "ridge",
     "logistic_regression",
     "linear_svc",
-    "qda",
     "decision_tree",
     "knn",
+    "qda",
     "svc_rbf",
     "random_forest",
     "extra_trees",

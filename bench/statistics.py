@@ -49,7 +49,8 @@ class Comparison:
     """A paired comparison over the folds that both contestants finished.
 
     ``difference`` is first minus second; ``p_value`` is two-sided and None where nothing can be tested;
-    ``detectable`` is the smallest true difference that such folds would have shown with 80 % probability.
+    ``detectable`` is the smallest true difference that such folds would have shown with 80 % probability, in a test
+    at the level of the interval.
     """
 
     difference: float
@@ -58,6 +59,7 @@ class Comparison:
     p_value: float | None
     n: int
     detectable: float | None = None
+    confidence: float = CONFIDENCE
 
     @property
     def conclusive(self) -> bool:
@@ -174,7 +176,10 @@ def compare_paired(
         sample variance is zero and t would be infinite, though such scores are only counts that coincide. Then the
         smallest variance that a difference d of shares can have stands in: each sample adds -1, 0 or 1, so the
         variance of a fold's difference is at least ``(|d| - d^2) / n_test``. Without ``n_test`` nothing is claimed.
-    confidence, power : float
+    confidence : float
+        Of the interval; `detectable` is for a test at the same level.
+    power : float
+        More than one half.
 
     Returns
     -------
@@ -195,20 +200,21 @@ def compare_paired(
         raise ValueError("the contestants share no fold")
     mean = math.fsum(differences) / n
     if n < MIN_FOLDS:
-        return Comparison(mean, None, None, None, n)
+        return Comparison(mean, None, None, None, n, confidence=confidence)
     variance = corrected_variance(differences, test_train_ratio)
     if variance <= (1e-12 * max(1.0, abs(mean))) ** 2:  # all alike, up to rounding
         if abs(mean) <= 1e-12:
-            return Comparison(0.0, 0.0, 0.0, 1.0, n, 0.0)
+            return Comparison(0.0, 0.0, 0.0, 1.0, n, 0.0, confidence)
         if n_test is None:
-            return Comparison(mean, None, None, None, n)
+            return Comparison(mean, None, None, None, n, confidence=confidence)
         variance = max(abs(mean) - mean**2, 0.0) / n_test * (1.0 / n + test_train_ratio)
         if variance == 0.0:  # every sample of every fold: right here, wrong there
-            return Comparison(mean, mean, mean, 0.0, n, 0.0)
+            return Comparison(mean, mean, mean, 0.0, n, 0.0, confidence)
     error = math.sqrt(variance)
     half = _t_quantile(0.5 + confidence / 2, n - 1) * error
     detectable = error * _noncentrality(n - 1, 1.0 - confidence, power)
-    return Comparison(mean, mean - half, mean + half, _two_sided_p(mean / error, n - 1), n, detectable)
+    p_value = _two_sided_p(mean / error, n - 1)
+    return Comparison(mean, mean - half, mean + half, p_value, n, detectable, confidence)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -315,7 +321,10 @@ def _noncentrality(df: int, alpha: float, power: float) -> float:
     critical = _t_quantile(1.0 - alpha / 2, df)
 
     def missing(noncentrality: float) -> float:
-        found = 1.0 - nctdtr(df, noncentrality, critical) + nctdtr(df, noncentrality, -critical)
-        return float(found) - power
+        # the far tail, of finding the opposite, is below 1e-6 for any power above one half, and NaN in SciPy at times
+        return 1.0 - float(nctdtr(df, noncentrality, critical)) - power
 
-    return float(brentq(missing, 0.0, 4.0 * critical + 10.0))
+    high = critical + 1.0
+    while missing(high) < 0.0:
+        high *= 1.25
+    return float(brentq(missing, 0.0, high))

@@ -29,6 +29,9 @@ from bench.tables import ContestantKey, DatasetTable, FoldKey, Summary
 
 ALPHA = 1.0 - CONFIDENCE
 
+#: The walk from the simplest contestant upwards has one half of the error rate, so its intervals are wider.
+WALK_CONFIDENCE = 1.0 - ALPHA / 2
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -128,7 +131,7 @@ def difference(comparison: Comparison, metric: str) -> str:
     if comparison.low is None or comparison.high is None:
         return f"{text} (no interval)"
     low, high = (_signed(scale * v, digits) for v in (comparison.low, comparison.high))
-    return f"{text} ({CONFIDENCE:.0%} interval {low} to {high})".replace("%", " %")
+    return f"{text} ({100 * comparison.confidence:g} % interval {low} to {high})"
 
 
 def seconds(value: float | None) -> str:
@@ -163,22 +166,29 @@ def _in_words(table: DatasetTable, v: Verdict) -> Verdict:
     if peers := _peers_sentence(table, v):
         sentences["peers"] = peers
     sentences["caution"] = _caution_sentence(v)
-    return replace(v, headline=_headline(v), sentences=sentences)
+    return replace(v, headline=_headline(table, v), sentences=sentences)
 
 
-def _headline(v: Verdict) -> str:
+def _headline(table: DatasetTable, v: Verdict) -> str:
+    simplest = table.name(v.simplest)
     n_worse = sum(p < ALPHA for p in v.p_adjusted.values())
     if n_worse == 0:
-        return f"This run cannot tell any two of {len(v.order)} contestants apart."
+        return f"This run cannot tell: none of the {len(v.order)} contestants is distinguishable from the best."
     if v.gain is None:
-        return "The simplest model that holds its own is named below; depth was not put to the test."
+        return f"{simplest} is the simplest contestant not distinguishably worse than the best; depth was not tested."
     if is_deep(v.simplest):
-        return "Depth pays here: every classical contestant is distinguishably worse than the best."
+        return f"Depth pays here: every classical contestant is distinguishably worse than {table.name(v.best)}."
     if v.gain.conclusive and v.gain.difference > 0:
-        return "Depth may pay a little: it gains when tested alone, but not beyond what so many comparisons call for."
+        return f"Borderline: depth gains when tested alone, yet {simplest} withstands {n_comparisons(v)} comparisons."
     if v.gain.conclusive:
-        return "Depth does not pay here: the best classical contestant beats the best deep one."
-    return "No case for depth here: a classical contestant is not distinguishably worse than the best."
+        beaten = table.name(v.best_deep)
+        return f"Depth does not pay here: {table.name(v.best_classical)} beats the best deep contestant, {beaten}."
+    return f"No case for depth here: {simplest} is not distinguishably worse than the best."
+
+
+def n_comparisons(verdict: Verdict) -> int:
+    """Return how many contestants were compared with the best."""
+    return len(verdict.comparisons)
 
 
 def _simplest_sentence(table: DatasetTable, v: Verdict) -> str:
@@ -187,7 +197,7 @@ def _simplest_sentence(table: DatasetTable, v: Verdict) -> str:
         if all(p < ALPHA for p in v.p_adjusted.values()):
             return f"{table.name(best)} is best ({score(best)}); every other contestant is distinguishably worse."
         return f"{table.name(best)} is best ({score(best)}), and everything simpler is distinguishably worse."
-    c = v.comparisons[simplest.key]
+    c = _compare(best, simplest, confidence=WALK_CONFIDENCE)
     text = (
         f"The simplest contestant that is not distinguishably worse than the best is {table.name(simplest)}, "
         f"{score(simplest)}; best is {table.name(best)}, {score(best)}, ahead by {difference(c, table.metric)}"
@@ -255,17 +265,20 @@ def _caution_sentence(v: Verdict) -> str:
     text = "The best was picked on the same folds that compare it, so its lead is flattered"
     if v.gain_selected is None:
         return text + "."
+    if v.gain_selected == v.gain:
+        return f"{text}; picked on the other folds only, both sides of the comparison stay the same for every fold."
     size = difference(v.gain_selected, v.best.metric)
     return f"{text}: with both sides picked on the other folds only, what depth gains is {size}."
 
 
-def _compare(first: Summary, second: Summary) -> Comparison:
+def _compare(first: Summary, second: Summary, *, confidence: float = CONFIDENCE) -> Comparison:
     keys = [key for key in first.scores if key in second.scores]
     return compare_paired(
         [first.scores[k] for k in keys],
         [second.scores[k] for k in keys],
         first.test_train_ratio,
         n_test=_test_size(first),
+        confidence=confidence,
     )
 
 
