@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
-from functools import lru_cache
+from functools import cache
 
 from kernels.api import Kernels
 
@@ -32,7 +32,7 @@ def _usable(name: str) -> bool:
     return True
 
 
-@lru_cache(maxsize=1)
+@cache
 def _usable_backends() -> tuple[str, ...]:
     return tuple(name for name in _BACKENDS if _usable(name))
 
@@ -42,7 +42,7 @@ def backends() -> list[str]:
     return list(_usable_backends())
 
 
-@lru_cache(maxsize=None)
+@cache
 def _load(name: str) -> Kernels:
     return Kernels(name, importlib.import_module(f"kernels.{_BACKENDS[name]}.implementation"))
 
@@ -65,7 +65,7 @@ def load(name: str) -> Kernels:
     if name not in _BACKENDS:
         near = difflib.get_close_matches(name, _BACKENDS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown backend {name!r}{hint} Usable here: {', '.join(backends())}")
+        raise ValueError(f"unknown backend {name!r}{hint}. Usable here: {', '.join(backends())}")
     if name not in backends():
         raise ValueError(f"backend {name!r} cannot be used here (not built?). Usable: {', '.join(backends())}")
     return _load(name)

@@ -195,7 +195,8 @@ class Kernels:
         dy = check.array("dy", dy, ndim=4)
         w = check.array("w", w, ndim=4, dtype=dy.dtype)
         input_shape = check.shape4("input_shape", input_shape)
-        geometry = conv2d_geometry(input_shape, w.shape, stride=stride, padding=padding, dilation=dilation, groups=groups)
+        window = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        geometry = conv2d_geometry(input_shape, w.shape, **window)
         check.array("dy", dy, shape=geometry.output_shape)
         n_threads = _threads(n_threads)
         result = check.output("out", out, input_shape, dy.dtype, dy, w)

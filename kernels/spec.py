@@ -8,10 +8,10 @@ FLOPs count a multiply and an add as two, as the field does, and count what the 
 Bytes are those that must move at least once: every input read, every output written; nothing for what a kernel copies
 for its own use.
 
-Tolerances: Higham, "Accuracy and Stability of Numerical Algorithms" (2002), section 3.1: the error of a sum of n products
-in any order is at most gamma_n * sum |x_i y_i| with gamma_n = n u / (1 - n u), u the unit roundoff. Rounding errors behave like a random walk
-(Higham & Mary, SIAM J. Sci. Comput. 41, 2019), so the bound with sqrt(n) in the place of n, times a safety factor, holds
-in practice and still catches one missing term. `terms` gives n for a call.
+Tolerances: the error of a sum of n products in any order is at most gamma_n * sum |x_i y_i|, gamma_n = n u / (1 - n u),
+u the unit roundoff (Higham, "Accuracy and Stability of Numerical Algorithms", 2002, section 3.1). Rounding errors
+behave like a random walk (Higham & Mary, SIAM J. Sci. Comput. 41, 2019), so the bound with sqrt(n) in the place of n,
+times a safety factor, holds in practice and still catches one missing term. `terms` gives n for a call.
 """
 
 from __future__ import annotations
