@@ -29,7 +29,7 @@ CLASSIFICATION, REGRESSION = "classification", "regression"
 class Data:
     """The samples of a data set.
 
-    ``X`` is (n, d) float32 and C-contiguous; images are flat rows, and ``image_shape`` says (H, W, C). ``y`` holds class
+    ``X`` is (n, d) float32, C-contiguous; images are flat rows, and ``image_shape`` says (H, W, C). ``y`` holds class
     numbers 0..K-1 (int64, in the order of ``classes``), or numbers (float64) for regression.
     """
 
