@@ -35,12 +35,13 @@ $(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(VENV)/.installed-dev: $(VENV)/bin/python $(SOURCES)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
-	@touch $@
+	@touch $@ $(VENV)/.installed
 
+# depthbench is there already: this adds the extra's packages and builds nothing. PEERS names exact versions to take.
 $(VENV)/.installed-peers: $(VENV)/.installed-dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PEERS) -e ".[peers]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PEERS) "depthbench[peers]"
 	@touch $@
 
 clean:
