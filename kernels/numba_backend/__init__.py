@@ -1,0 +1,1 @@
+"""Numba kernels: the same arithmetic, compiled when first called."""

@@ -1,0 +1,1 @@
+"""NumPy kernels, obvious and slow: the oracle for the other backends."""
