@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.report.content import Report, Section, number_text, score_text, state_text
-from bench.simplicity import uses_learned_features
+from bench.simplicity import is_network, uses_learned_features
 from bench.tables import Summary
 from bench.verdict import seconds
 
@@ -196,7 +196,7 @@ def kind(summary: Summary) -> str:
     """Return which of `KINDS` a contestant is."""
     if uses_learned_features(summary):
         return KINDS[2]
-    return KINDS[1] if summary.family == "deep" else KINDS[0]
+    return KINDS[1] if is_network(summary) else KINDS[0]
 
 
 def shade(summary: Summary) -> float | None:
