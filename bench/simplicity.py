@@ -98,11 +98,13 @@ def _depth(name: str, models: Mapping[str, Any] | None) -> float:
     depth = entry.get("depth") if isinstance(entry, Mapping) else None
     if isinstance(depth, (int, float)) and not isinstance(depth, bool):
         return float(depth)
+    if name in _KNOWN_DEPTHS:
+        return _KNOWN_DEPTHS[name]
     if layers := re.fullmatch(r"mlp_(?:sigmoid|residual)_(\d+)|resnet(\d+)", name):
         return float(layers[1]) + 1.0 if layers[1] else float(layers[2])
     if sizes := re.fullmatch(r"(?:sklearn_)?(?:mlp_|conv)(\d+(?:_\d+)*)", name):
         return float(sizes[1].count("_") + 2)
-    return _KNOWN_DEPTHS.get(name, float("inf"))
+    return float("inf")
 
 
 _KNOWN_DEPTHS = {"lenet5": 5.0, "conv32_64": 4.0, "vgg_small": 7.0, "alexnet_small": 8.0}
