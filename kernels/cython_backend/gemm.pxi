@@ -28,10 +28,11 @@ cdef enum:
     ACT_TANH = 3
 
 # Where the pixel under a kernel position lies:  source = (out * step + tap * tap_step + offset) / divisor, where that divides.
-# Forward: step = stride, tap_step = dilation, offset = -padding, divisor = 1. Gradient for the input: the roles of the
-# images are exchanged, step = 1, tap_step = -dilation, offset = padding, divisor = stride.
+# Forward: step = stride, tap_step = dilation, offset = -padding, divisor = 1. Gradient for the input: the images exchange their
+# roles and the taps are counted backwards; step = 1, offset = padding - (kernel - 1) * dilation, divisor = stride.
 cdef struct Patches:
     const real* image       # (batch, height, width, channels_total), shifted to the first channel of the group
+    const real* image_end   # behind its last element
     Py_ssize_t height, width, channels_total, channels
     Py_ssize_t kernel_h, kernel_w, out_h, out_w
     Py_ssize_t step_h, step_w, tap_h, tap_w, offset_h, offset_w, divisor_h, divisor_w
@@ -39,6 +40,7 @@ cdef struct Patches:
 cdef struct Operand:
     int kind
     const real* data
+    const real* end                        # of B: behind the last element that may be read
     Py_ssize_t row_stride, column_stride   # in elements
     Patches patches
 
@@ -66,52 +68,105 @@ cdef inline void copy_run(real* target, const real* source, Py_ssize_t n) noexce
         i += 1
 
 
+cdef inline void copy_over(real* target, const real* source, Py_ssize_t n, const real* end) noexcept nogil:
+    # As copy_run, in whole vectors: up to LANES - 1 elements too many are read and written. The next run overwrites them, or
+    # they fall into the gap between two rows of a panel. Nothing at or behind `end` is read.
+    cdef Py_ssize_t i = 0
+    if source + n + LANES > end:
+        copy_run(target, source, n)
+        return
+    while i < n:
+        vector_store(target + i, vector_load(source + i))
+        i += LANES
+
+
 cdef inline void clear_run(real* target, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
         target[i] = 0
 
 
-cdef void fill_taps(const Patches* p, Py_ssize_t pixel, Py_ssize_t tap0, Py_ssize_t count, real* target) noexcept nogil:
-    # target[t] = the patch of output pixel `pixel` at (kernel_h, kernel_w, channel) number tap0 + t, for t < count
-    cdef Py_ssize_t ow = pixel % p.out_w
-    cdef Py_ssize_t oh = (pixel // p.out_w) % p.out_h
-    cdef Py_ssize_t image = pixel // p.out_w // p.out_h
-    cdef Py_ssize_t base_h = oh * p.step_h + p.offset_h, base_w = ow * p.step_w + p.offset_w
-    cdef Py_ssize_t run = p.kernel_w * p.channels   # taps of one kernel row
-    cdef Py_ssize_t kh = tap0 // run, at = tap0 - kh * run, done = 0, n, h, w, kw, c, left, lo, hi
-    cdef const real* row
-    cdef bint dense = p.channels == p.channels_total and p.tap_w == 1 and p.divisor_w == 1
+# An output pixel, counted up without divisions.
+cdef struct Pixel:
+    Py_ssize_t image, oh, ow
+
+
+cdef inline Pixel pixel_at(const Patches* p, Py_ssize_t index) noexcept nogil:
+    cdef Pixel at
+    at.ow = index % p.out_w
+    at.oh = (index // p.out_w) % p.out_h
+    at.image = index // p.out_w // p.out_h
+    return at
+
+
+cdef inline void next_pixel(const Patches* p, Pixel* at) noexcept nogil:
+    at.ow += 1
+    if at.ow == p.out_w:
+        at.ow = 0
+        at.oh += 1
+        if at.oh == p.out_h:
+            at.oh = 0
+            at.image += 1
+
+
+cdef inline bint is_dense(const Patches* p) noexcept nogil:
+    # A row of the kernel meets one piece of memory.
+    return p.channels == p.channels_total and p.tap_w == 1 and p.divisor_w == 1 and p.divisor_h == 1
+
+
+cdef inline void fill_dense(const Patches* p, const Pixel* pixel, Py_ssize_t tap0, Py_ssize_t count,
+                            real* target) noexcept nogil:
+    # target[t] = the patch of `pixel` at (kernel_h, kernel_w, channel) number tap0 + t, for t < count; may write LANES too many.
+    cdef Py_ssize_t h = pixel.oh * p.step_h + p.offset_h, left, row_length = p.width * p.channels
+    cdef Py_ssize_t run = p.kernel_w * p.channels, at = tap0, done = 0, n, lo, hi
+    cdef const real* image = p.image + pixel.image * p.height * row_length
+    left = (pixel.ow * p.step_w + p.offset_w) * p.channels
+    while at >= run:
+        at -= run
+        h += p.tap_h
+    left += at
     while done < count:
         n = min(run - at, count - done)
+        if h < 0 or h >= p.height:
+            clear_run(target + done, n)
+        elif left >= 0 and left + n <= row_length:
+            copy_over(target + done, image + h * row_length + left, n, p.image_end)
+        else:
+            lo = min(max(-left, 0), n)
+            hi = min(max(row_length - left, lo), n)
+            clear_run(target + done, lo)
+            copy_run(target + done + lo, image + h * row_length + left + lo, hi - lo)
+            clear_run(target + done + hi, n - hi)
+        done += n
+        h += p.tap_h
+        left -= at
+        at = 0
+
+
+cdef void fill_sparse(const Patches* p, const Pixel* pixel, Py_ssize_t tap0, Py_ssize_t count, real* target) noexcept nogil:
+    # As fill_dense, where the taps of a kernel row lie apart (groups, dilation) or between pixels (divisor > 1).
+    cdef Py_ssize_t base_h = pixel.oh * p.step_h + p.offset_h, base_w = pixel.ow * p.step_w + p.offset_w
+    cdef Py_ssize_t tap = tap0 // p.channels, c = tap0 - tap * p.channels
+    cdef Py_ssize_t kh = tap // p.kernel_w, kw = tap - kh * p.kernel_w, done = 0, n, h, w
+    while done < count:
+        n = min(p.channels - c, count - done)
         h = base_h + kh * p.tap_h
-        if h < 0 or h % p.divisor_h != 0 or h // p.divisor_h >= p.height:
+        w = base_w + kw * p.tap_w
+        if (h < 0 or w < 0 or (p.divisor_h > 1 and h % p.divisor_h != 0) or (p.divisor_w > 1 and w % p.divisor_w != 0)
+                or h >= p.height * p.divisor_h or w >= p.width * p.divisor_w):
             clear_run(target + done, n)
         else:
-            row = p.image + (image * p.height + h // p.divisor_h) * p.width * p.channels_total
-            if dense:
-                # The whole kernel row lies in one piece: elements [left + at, left + at + n) of the image row, cut at its ends.
-                left = base_w * p.channels + at
-                lo = min(max(-left, 0), n)
-                hi = min(max(p.width * p.channels - left, lo), n)
-                clear_run(target + done, lo)
-                copy_run(target + done + lo, row + left + lo, hi - lo)
-                clear_run(target + done + hi, n - hi)
-            else:
-                lo = 0
-                while lo < n:
-                    kw = (at + lo) // p.channels
-                    c = at + lo - kw * p.channels
-                    hi = min(p.channels - c, n - lo)
-                    w = base_w + kw * p.tap_w
-                    if w < 0 or w % p.divisor_w != 0 or w // p.divisor_w >= p.width:
-                        clear_run(target + done + lo, hi)
-                    else:
-                        copy_run(target + done + lo, row + (w // p.divisor_w) * p.channels_total + c, hi)
-                    lo += hi
+            if p.divisor_h > 1:
+                h = h // p.divisor_h
+            if p.divisor_w > 1:
+                w = w // p.divisor_w
+            copy_run(target + done, p.image + ((pixel.image * p.height + h) * p.width + w) * p.channels_total + c, n)
         done += n
-        kh += 1
-        at = 0
+        c = 0
+        kw += 1
+        if kw == p.kernel_w:
+            kw = 0
+            kh += 1
 
 
 cdef int layout_of(const Operand* a) noexcept nogil:
@@ -127,11 +182,19 @@ cdef void pack_a(const Operand* a, Py_ssize_t i0, Py_ssize_t rows, Py_ssize_t k0
     cdef Py_ssize_t n_panels = (rows + TILE_ROWS - 1) // TILE_ROWS
     cdef real* target
     cdef const real* source
+    cdef Pixel pixel
+    cdef bint dense = a.kind != STRIDED and is_dense(&a.patches)
+    if a.kind != STRIDED:
+        pixel = pixel_at(&a.patches, i0 if a.kind == PATCHES else k0)
     if layout_of(a) == BY_ROWS:
         for i in range(rows):
             target = panels + i * A_STRIDE
             if a.kind == PATCHES:
-                fill_taps(&a.patches, i0 + i, k0, depth, target)
+                if dense:
+                    fill_dense(&a.patches, &pixel, k0, depth, target)
+                else:
+                    fill_sparse(&a.patches, &pixel, k0, depth, target)
+                next_pixel(&a.patches, &pixel)
             else:
                 source = a.data + (i0 + i) * a.row_stride + k0 * a.column_stride
                 if a.column_stride == 1:
@@ -142,27 +205,33 @@ cdef void pack_a(const Operand* a, Py_ssize_t i0, Py_ssize_t rows, Py_ssize_t k0
         for i in range(rows, n_panels * TILE_ROWS):
             clear_run(panels + i * A_STRIDE, depth)
         return
+    for i in range(rows, n_panels * TILE_ROWS + LANES):
+        scratch[i] = 0
     for k in range(depth):
+        source = scratch
         if a.kind == PATCHES_TRANSPOSED:
-            fill_taps(&a.patches, k0 + k, i0, rows, scratch)
-            source = scratch
-        else:
+            if dense:
+                fill_dense(&a.patches, &pixel, i0, rows, scratch)
+            else:
+                fill_sparse(&a.patches, &pixel, i0, rows, scratch)
+            next_pixel(&a.patches, &pixel)
+        elif rows % TILE_ROWS == 0:
             source = a.data + i0 + (k0 + k) * a.column_stride
+        else:
+            copy_run(scratch, a.data + i0 + (k0 + k) * a.column_stride, rows)
+        # Whole vectors, ascending k: what one writes too many is overwritten by the next, or falls into the gap behind a panel.
         for i in range(n_panels):
             target = panels + i * TILE_ROWS * A_STRIDE + k * TILE_ROWS
-            n = min(TILE_ROWS, rows - i * TILE_ROWS)
-            if n == TILE_ROWS:
+            if TILE_ROWS <= LANES and source == scratch:
+                vector_store(target, vector_load(source + i * TILE_ROWS))
+            else:
                 for r in range(TILE_ROWS):
                     target[r] = source[i * TILE_ROWS + r]
-            else:
-                for r in range(n):
-                    target[r] = source[i * TILE_ROWS + r]
-                clear_run(target + n, TILE_ROWS - n)
 
 
 cdef void pack_b(const Operand* b, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t k0, Py_ssize_t depth,
                  real* panels) noexcept nogil:
-    # Panels of TILE_COLUMNS columns, k by k; a last one of LANES where that many hold the rest. Missing columns are zeros.
+    # Panels of TILE_COLUMNS columns, k by k; a last one of LANES where that many hold the rest.
     cdef Py_ssize_t j = 0, k, r, n, width, block
     cdef real* target
     cdef const real* source
@@ -171,14 +240,16 @@ cdef void pack_b(const Operand* b, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t
         n = min(width, columns - j)
         target = panels + j * depth
         source = b.data + k0 * b.row_stride + (j0 + j) * b.column_stride
-        if b.column_stride == 1 and n == TILE_COLUMNS:
+        if b.column_stride == 1:
             for k in range(depth):
-                vector_store(target + k * TILE_COLUMNS, vector_load(source + k * b.row_stride))
-                vector_store(target + k * TILE_COLUMNS + LANES, vector_load(source + k * b.row_stride + LANES))
-        elif b.column_stride == 1:
-            for k in range(depth):
-                copy_run(target + k * width, source + k * b.row_stride, n)
-                clear_run(target + k * width + n, width - n)
+                if source + k * b.row_stride + width <= b.end:
+                    # Columns beyond n are never written to C, so they may hold whatever follows.
+                    vector_store(target + k * width, vector_load(source + k * b.row_stride))
+                    if width == TILE_COLUMNS:
+                        vector_store(target + k * width + LANES, vector_load(source + k * b.row_stride + LANES))
+                else:
+                    copy_run(target + k * width, source + k * b.row_stride, n)
+                    clear_run(target + k * width + n, width - n)
         else:
             # B is stored transposed: read along k, in blocks whose target stays in the first-level cache.
             block = 0
@@ -202,36 +273,57 @@ cdef void activate_row(int activation, real* row, Py_ssize_t n) noexcept nogil:
         tanh_range(row, row, n)
 
 
+cdef inline void write_row(const Product* p, const real* t, real* c, Py_ssize_t width, real beta, bint last,
+                           const real* bias) noexcept nogil:
+    # One row of the tile, in whole vectors.
+    cdef Py_ssize_t j
+    cdef vector v
+    for j in range(2):
+        if j * LANES >= width:
+            break
+        v = p.alpha * vector_load(t + j * LANES)
+        if beta != 0:
+            v = v + beta * vector_load(c + j * LANES)
+        if last:
+            v = v + vector_load(bias + j * LANES)
+            if p.activation == ACT_RELU:
+                v = vector_relu(v)
+        vector_store(c + j * LANES, v)
+
+
 cdef inline void write_tile(const Product* p, const real* tile, Py_ssize_t width, Py_ssize_t i0, Py_ssize_t j0,
-                            Py_ssize_t rows, Py_ssize_t columns, real beta, bint last) noexcept nogil:
+                            Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t i_end, real beta, bint last) noexcept nogil:
     # C = alpha * tile + beta * C, and with the last block of the depth the bias and the activation. beta = 0 reads no C.
+    cdef real bias[TILE_COLUMNS]
     cdef Py_ssize_t i, j
-    cdef real alpha = p.alpha
     cdef real* c
-    cdef const real* t
+    # Where C is one panel wide and nothing of it is read, a row may be written in whole vectors: what is too many falls into
+    # the next rows, which are written next. The last rows of a thread are the exception.
+    cdef bint over = columns == p.n and p.c_stride == p.n and beta == 0
+    if last:
+        for j in range(TILE_COLUMNS):
+            bias[j] = 0
+        if p.bias != NULL:
+            copy_run(bias, p.bias + j0, columns)
     for i in range(rows):
         c = p.c + (i0 + i) * p.c_stride + j0
-        t = tile + i * width
-        if beta == 0:
-            for j in range(columns):
-                c[j] = alpha * t[j]
-        elif beta == 1:
-            for j in range(columns):
-                c[j] = c[j] + alpha * t[j]
+        if columns == width or (over and (i_end - i0 - i) * columns >= width):
+            write_row(p, tile + i * width, c, width, beta, last, bias)
         else:
             for j in range(columns):
-                c[j] = beta * c[j] + alpha * t[j]
-        if last:
-            if p.bias != NULL:
+                c[j] = p.alpha * tile[i * width + j] + (beta * c[j] if beta != 0 else 0)
+            if last:
                 for j in range(columns):
-                    c[j] = c[j] + p.bias[j0 + j]
-            if p.activation != ACT_NONE:
-                activate_row(p.activation, c, columns)
+                    c[j] = c[j] + bias[j]
+                if p.activation == ACT_RELU:
+                    relu_range(c, c, columns)
+        if last and p.activation > ACT_RELU:
+            activate_row(p.activation, c, columns)
 
 
 cdef void multiply_block(const Product* p, const real* a_panels, const real* b_panels, int layout, Py_ssize_t i0,
-                         Py_ssize_t rows, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t depth, real beta,
-                         bint last) noexcept nogil:
+                         Py_ssize_t rows, Py_ssize_t i_end, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t depth,
+                         real beta, bint last) noexcept nogil:
     cdef real tile[TILE_ROWS * TILE_COLUMNS]
     cdef Py_ssize_t i, j = 0, width
     cdef const real* a
@@ -251,7 +343,8 @@ cdef void multiply_block(const Product* p, const real* a_panels, const real* b_p
                 tile_by_rows_1(depth, a, b, tile)
             else:
                 tile_by_columns_1(depth, a, b, tile)
-            write_tile(p, tile, width, i0 + i, j0 + j, min(TILE_ROWS, rows - i), min(width, columns - j), beta, last)
+            write_tile(p, tile, width, i0 + i, j0 + j, min(TILE_ROWS, rows - i), min(width, columns - j), i_end,
+                       beta, last)
             i += TILE_ROWS
         j += width
 
@@ -262,7 +355,7 @@ cdef int multiply(const Product* p, Py_ssize_t i_begin, Py_ssize_t i_end, Py_ssi
     cdef Py_ssize_t columns_max = min(p.n, BLOCK_COLUMNS), depth_max = min(k_end - k_begin, BLOCK_DEPTH)
     cdef Py_ssize_t rows_max = min(i_end - i_begin + TILE_ROWS, BLOCK_ROWS + TILE_ROWS)
     cdef size_t a_count = rows_max * A_STRIDE, b_count = (columns_max + TILE_COLUMNS) * depth_max
-    cdef real* a_panels = <real*>workspace(SLOT_A, (a_count + rows_max) * sizeof(real))
+    cdef real* a_panels = <real*>workspace(SLOT_A, (a_count + rows_max + 4 * LANES) * sizeof(real))
     cdef real* b_panels = <real*>workspace(SLOT_B, b_count * sizeof(real))
     cdef Py_ssize_t i, j = 0, k, rows, columns, depth
     cdef int layout = layout_of(&p.a)
@@ -280,7 +373,7 @@ cdef int multiply(const Product* p, Py_ssize_t i_begin, Py_ssize_t i_end, Py_ssi
             while i < i_end:
                 rows = min(BLOCK_ROWS, i_end - i)
                 pack_a(&p.a, i, rows, k, depth, a_panels, a_panels + a_count)
-                multiply_block(p, a_panels, b_panels, layout, i, rows, j, columns, depth,
+                multiply_block(p, a_panels, b_panels, layout, i, rows, i_end, j, columns, depth,
                                p.beta if k == k_begin else <real>1, last)
                 i += BLOCK_ROWS
             k += BLOCK_DEPTH
@@ -377,6 +470,7 @@ def gemm(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, double alpha, double bet
     memset(&p, 0, sizeof(Product))
     describe_matrix(&p.a, a)
     describe_matrix(&p.b, b)
+    p.b.end = p.b.data + max(0, (cnp.PyArray_DIM(b, 0) - 1) * p.b.row_stride) + cnp.PyArray_DIM(b, 1)
     p.c = <real*>cnp.PyArray_DATA(out)
     p.m, p.k, p.n = cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(a, 1), cnp.PyArray_DIM(b, 1)
     p.c_stride = p.n

@@ -21,6 +21,13 @@ cdef extern from "support.h" nogil:
     vector vector_load(const real* p)
     void vector_store(real* p, vector v)
     vector vector_zero()
+    vector vector_relu(vector v)
+    ctypedef int64_t lanes "depthbench_lanes"
+    lanes vector_wins(vector v, vector best)
+    vector vector_select(lanes mask, vector yes, vector no)
+    lanes lanes_of(int32_t index)
+    lanes lanes_select(lanes mask, int32_t yes, lanes no)
+    void lanes_store(int32_t* p, lanes v)
     real real_from_bits(bits_t bits)
     bits_t bits_from_real(real x)
     void* workspace(int slot, size_t bytes)
