@@ -11,8 +11,8 @@ for its own use.
 Tolerances: the error of a sum of n products in any order is at most gamma_n * sum |x_i y_i|, gamma_n = n u / (1 - n u),
 u the unit roundoff (Higham, "Accuracy and Stability of Numerical Algorithms", 2002, section 3.1). That is sound, and so
 wide that a long sum could lose a term unseen. Rounding errors behave like a random walk over the partial sums (Higham &
-Mary, SIAM J. Sci. Comput. 41, 2019): where the partial sums drift to a large result s they cost sqrt(n) u |s|, and where
-the terms have mean zero, as our cases have, a small multiple of u sum |x_i y_i|, whatever n is (Higham & Mary, "Sharper
+Mary, SIAM J. Sci. Comput. 41, 2019): where these drift to a large result s the error is about sqrt(n) u |s|, and where
+the terms have mean zero, as in our cases, a small multiple of u sum |x_i y_i|, whatever n is (Higham & Mary, "Sharper
 probabilistic backward error analysis for basic linear algebra kernels with random data", SISC 42, 2020). The tolerance
 is the sum of the two times a safety factor; `terms` gives n for a call, ``kernels/validation.py`` the sum of |x_i y_i|.
 """
@@ -28,8 +28,8 @@ import numpy as np
 
 from kernels.shapes import conv2d_geometry, pool2d_geometry
 
-#: Factor over the expected error, in units of eps = 2 u. Measured on all cases, backends and instruction sets, the worst
-#: error stays below half of what it allows.
+#: Factor over the expected error, in units of eps = 2 u. Over all cases, backends and instruction sets the worst error
+#: measured stays below half of what this allows.
 SAFETY = 4.0
 
 
@@ -46,7 +46,7 @@ class KernelSpec:
     summary : str
         One line for lists and docs.
     shapes : str
-        Inputs -> outputs, in the legend of ``kernels/api.py``.
+        Inputs -> outputs, in the legend of ``kernels/api/``.
     flops : callable
         FLOPs of a call, from the call's own arguments.
     terms : callable

@@ -1,7 +1,7 @@
 """The reference: what each kernel means, in NumPy, with nothing clever. The other backends are held against it.
 
 float32 inputs are computed in float64 and rounded once at the end, so the oracle is more exact than what it judges;
-float64 inputs are computed in float64. `n_threads` is ignored. Formulas and their sources: ``kernels/api.py``.
+float64 inputs are computed in float64. `n_threads` is ignored. Formulas and their sources: ``kernels/api/``.
 """
 
 from __future__ import annotations
