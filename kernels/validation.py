@@ -117,13 +117,13 @@ def _different_finiteness(actual: Any, expected: Any) -> str | None:
 
 def _different_values(actual: Any, expected: Any, allowed: np.ndarray) -> str | None:
     a, e = np.asarray(actual, dtype=np.float64), np.asarray(expected, dtype=np.float64)
-    finite = np.isfinite(e)  # the others are equal already
-    with np.errstate(invalid="ignore"):
-        error = np.where(finite, np.abs(a - e), 0.0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.where(np.isfinite(e), np.abs(a - e), 0.0)  # the others are equal already
     wrong = error > allowed
     if not wrong.any():
         return None
-    excess = np.where(wrong, error / np.maximum(allowed, np.finfo(np.float64).tiny), 0.0)
+    with np.errstate(divide="ignore", over="ignore"):
+        excess = np.where(wrong, error / np.where(wrong, allowed, 1.0), 0.0)
     at = tuple(int(i) for i in np.unravel_index(int(np.argmax(excess)), excess.shape))
     values = f"{a[at].item()}, expected {e[at].item()}, off by {error[at]:.3g}, allowed {allowed[at]:.3g}"
     return f"{int(wrong.sum())} of {wrong.size} values are wrong, the worst at {at}: {values}"
