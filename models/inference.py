@@ -63,9 +63,18 @@ class Inference:
             free.append(network)
 
     def run(
-        self, X, finish: Callable[[np.ndarray, np.ndarray], None], out: np.ndarray, *, n_layers: int | None = None
-    ) -> np.ndarray:
-        """Call ``finish(values, out[rows])`` with the last layer's values of each block, and return `out`."""
+        self, X, finish: Callable[[np.ndarray, np.ndarray], object], out: np.ndarray, *, n_layers: int | None = None,
+        prepare: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Call ``finish(values, out[rows])`` with the last layer's values of each block, and return `out`.
+
+        Parameters
+        ----------
+        n_layers : int, optional
+            Stop after that many layers.
+        prepare : callable, optional
+            What becomes of the samples of a block first.
+        """
         n = X.shape[0]
         if n == 0:
             return out
@@ -73,7 +82,7 @@ class Inference:
             for start in range(0, n, self.block):
                 x = X[start : start + self.block]
                 if not scipy.sparse.issparse(x):
-                    x = np.asarray(x, dtype=self.dtype)
+                    x = np.asarray(x if prepare is None else prepare(x), dtype=self.dtype)
                 finish(network.forward(x, n_layers=n_layers), out[start : start + self.block])
         return out
 

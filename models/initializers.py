@@ -12,8 +12,11 @@ seed start from the same numbers.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+
+from models.layers import Layer
 
 
 def uniform(rng: np.random.RandomState, bound: float, shape: tuple[int, ...], dtype) -> np.ndarray:
@@ -60,3 +63,23 @@ def glorot_deviation(fan_in: int, fan_out: int) -> float:
     0.5
     """
     return math.sqrt(2.0 / (fan_in + fan_out))
+
+
+def initial_parameters(layers: Sequence[Layer], rng: np.random.RandomState, dtype) -> list[np.ndarray]:
+    """Draw the parameters of a network: He's normal weights where relu follows, Glorot's elsewhere; biases are zero.
+
+    Returns
+    -------
+    list of ndarray
+        Weight and bias of each layer that has them.
+    """
+    arrays = []
+    for layer in layers:
+        for p in layer.parameters:
+            if not p.is_weight:
+                arrays.append(np.zeros(p.shape, dtype))
+                continue
+            relu = layer.activation == "relu"
+            deviation = he_deviation(p.fan_in) if relu else glorot_deviation(p.fan_in, p.fan_out)
+            arrays.append(normal(rng, deviation, p.shape, dtype))
+    return arrays

@@ -3,9 +3,6 @@
 The estimators are scikit-learn's in every name, default, check, message and random number, and none of its arithmetic:
 layers, losses and optimizers are this package's, on the kernels. Of scikit-learn only helpers for estimators are used,
 those that other packages build on too; none of its neural network classes.
-
-``coefs_`` and ``intercepts_`` are views of one vector while training goes on; whoever replaces an entry (or loads a
-pickle) gets a network bound to the new arrays at the next call.
 """
 
 from __future__ import annotations
@@ -18,24 +15,22 @@ from numbers import Integral, Real
 import numpy as np
 import scipy.optimize
 import scipy.sparse
-from sklearn.base import BaseEstimator, _fit_context, is_classifier
+from sklearn.base import _fit_context, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from models import initializers, losses
-from models.inference import Inference, load_kernels, resolve_threads
+from models.estimator import KERNEL_ACTIVATIONS, NetworkEstimator
+from models.inference import load_kernels
 from models.layers import Dense, Layer, SparseDense
 from models.losses import weight_sum
 from models.network import Network
 from models.optimizers import SGD, Adam
-from models.training import Batches, StochasticTraining, stratification
+from models.training import Batches, stratification
 
 STOCHASTIC_SOLVERS = ("sgd", "adam")
-
-#: scikit-learn's names of activations, and the kernels'.
-KERNEL_ACTIVATIONS = {"identity": None, "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 
 _LOSSES = {
     "softmax": losses.SoftmaxCrossEntropy,
@@ -45,7 +40,7 @@ _LOSSES = {
 }
 
 
-class BaseMLP(StochasticTraining, BaseEstimator):
+class BaseMLP(NetworkEstimator):
     """Base of the multi-layer perceptrons. Not for direct use."""
 
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's protocol
@@ -158,27 +153,12 @@ class BaseMLP(StochasticTraining, BaseEstimator):
             layers[0] = SparseDense("dense_1", *self.coefs_[0].shape, layers[0].activation)
         return layers
 
+    def _layers_key(self):
+        return self.activation, self.out_activation_
+
     def _loss(self, kernels, dtype, max_batch: int, n_threads: int) -> losses.Loss:
         clip = {"clip": True} if self.out_activation_ == "softmax" else {}
         return _LOSSES[self.out_activation_](kernels, dtype, max_batch, self.n_outputs_, n_threads, **clip)
-
-    def _training_network(self, kernels, dtype, max_batch: int, *, sparse: bool) -> tuple[Network, losses.Loss]:
-        """Return a network that holds the present weights, with ``coefs_`` and ``intercepts_`` as views of it.
-
-        The one of the last call where it still fits, so that `partial_fit` allocates nothing anew.
-        """
-        key = (kernels.name, np.dtype(dtype), sparse, resolve_threads(self.n_jobs), self.activation)
-        network, loss, key_before = getattr(self, "_trainer", (None, None, None))
-        if key != key_before or network.max_batch < max_batch or not _same(network.parameters, self._parameters):
-            network = Network(
-                self._layers(sparse=sparse), kernels=kernels, dtype=dtype, max_batch=max_batch, n_threads=key[3]
-            )
-            for own, value in zip(network.parameters, self._parameters, strict=True):
-                own[...] = value
-            loss = self._loss(kernels, dtype, max_batch, key[3])
-            self.coefs_, self.intercepts_ = network.weights, network.biases
-        self._trainer = network, loss, key
-        return network, loss
 
     def _fit_stochastic(self, kernels, X, y, sample_weight, incremental: bool) -> None:
         if self.early_stopping and incremental:
@@ -201,8 +181,8 @@ class BaseMLP(StochasticTraining, BaseEstimator):
                 incremental=incremental,
             )  # fmt: skip
         finally:
-            if not incremental:  # the buffers are for training only
-                del self._trainer
+            if not incremental:
+                self._drop_trainer()
 
     def _new_optimizer(self, network: Network) -> SGD | Adam:
         if self.solver == "sgd":
@@ -249,7 +229,7 @@ class BaseMLP(StochasticTraining, BaseEstimator):
                 options={"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": self.tol},
             )  # fmt: skip
         finally:
-            del self._trainer
+            self._drop_trainer()
         self.n_iter_ = min(result.nit, self.max_iter)
         if result.status != 0:
             self._warn_lbfgs(result)
@@ -284,10 +264,6 @@ class BaseMLP(StochasticTraining, BaseEstimator):
 
     # -- prediction ----------------------------------------------------------------------------------------------
 
-    @property
-    def _parameters(self) -> list[np.ndarray]:
-        return [array for pair in zip(self.coefs_, self.intercepts_, strict=True) for array in pair]
-
     def _forward(self, X, check_input: bool = True) -> np.ndarray:
         """Return the outputs (n_samples, n_outputs), after the link of the loss."""
         if check_input:
@@ -297,37 +273,10 @@ class BaseMLP(StochasticTraining, BaseEstimator):
         dtype = dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64)
         if sparse:
             X = X.tocsr().astype(dtype, copy=False)
-        inference, loss = self._inference_for(dtype, sparse)
+        inference, loss = self._inference_for(dtype, sparse=sparse)
         out = np.empty((X.shape[0], self.coefs_[-1].shape[1]), dtype)
         with np.errstate(all="ignore"):
             return inference.run(X, loss.link, out)
-
-    def _inference_for(self, dtype, sparse: bool) -> tuple[Inference, losses.Loss]:
-        """Return the network of the present weights in a dtype; kept until a weight array is replaced."""
-        n_threads = resolve_threads(self.n_jobs)
-        key = (dtype, sparse, n_threads, self.backend, self.activation, self.out_activation_)
-        parameters = self._parameters
-        kept = getattr(self, "_inference", None)
-        if kept is None or not _same(kept["parameters"], parameters):
-            kept = {"parameters": parameters}
-        if key not in kept:
-            kernels = load_kernels(self.backend)
-            arrays = [np.asarray(p, dtype=dtype) for p in parameters]
-            layers = self._layers(sparse=sparse)
-            inference = Inference(layers, arrays, kernels=kernels, dtype=dtype, n_threads=n_threads)
-            entry = inference, self._loss(kernels, dtype, 1, n_threads)
-            if not _same(arrays, parameters):  # copies in another dtype would not follow changes made in place
-                return entry
-            kept[key] = entry
-        self._inference = kept
-        return kept[key]
-
-    def __getstate__(self):
-        """Leave out what is rebuilt on demand: buffers, kernels."""
-        state = super().__getstate__().copy()
-        state.pop("_inference", None)
-        state.pop("_trainer", None)
-        return state
 
     def predict(self, X):
         """Predict class labels, or numbers.
@@ -355,7 +304,3 @@ class BaseMLP(StochasticTraining, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
-
-def _same(left, right) -> bool:
-    """Whether two lists hold the very same arrays."""
-    return len(left) == len(right) and all(a is b for a, b in zip(left, right, strict=True))

@@ -175,15 +175,9 @@ class Network:
     # -- the passes ----------------------------------------------------------------------------------------------
 
     def initialize(self, rng: np.random.RandomState) -> None:
-        """Draw weights: He's for layers with relu, Glorot's for the others; biases are zero."""
-        for layer in self.layers:
-            if not layer.parameters:
-                continue
-            p = layer.parameters[0]
-            relu = layer.activation == "relu"
-            deviation = initializers.he_deviation(p.fan_in) if relu else initializers.glorot_deviation(p.fan_in, p.fan_out)
-            layer.weight[...] = initializers.normal(rng, deviation, p.shape, self.dtype)
-            layer.bias[...] = 0.0
+        """Draw starting weights; see :func:`models.initializers.initial_parameters`."""
+        for own, value in zip(self.parameters, initializers.initial_parameters(self.layers, rng, self.dtype), strict=True):
+            own[...] = value
 
     def forward(self, x: np.ndarray, *, n_layers: int | None = None) -> np.ndarray:
         """Return the output for x (N, \\*input_shape): a view of the network's buffer, valid until the next call.
