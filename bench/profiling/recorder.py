@@ -1,0 +1,169 @@
+"""A stand-in for `kernels.Kernels` that times every call.
+
+It has the same methods, so whatever works on a `Kernels` works on a `Recorder`: a network, a test, a loop at the
+prompt. While it records, a call costs two clock readings and an append more; names, FLOPs and bytes are worked out
+afterwards, outside the clock (:meth:`Recorder.take`). Switched off, its methods *are* those of the kernels it wraps, so
+that the same network runs at its own speed.
+
+What is timed is the call as its caller sees it: checks of the arguments and the work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kernels import Kernels
+from kernels.spec import BY_NAME, KernelSpec
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a kernel.
+
+    Attributes
+    ----------
+    kernel : str
+        Name of its spec.
+    label : str
+        Whatever :meth:`Recorder.label` said at the time: the layer and its direction.
+    shapes : str
+        Shapes of the array arguments, ``"128x28x28x1, 5x5x1x6"``.
+    start_s, seconds : float
+        From the recorder's first call, and how long.
+    flops, n_bytes : int
+        By the formulas of the spec.
+    """
+
+    kernel: str
+    label: str
+    shapes: str
+    start_s: float
+    seconds: float
+    flops: int
+    n_bytes: int
+
+
+def describe_shapes(arguments: tuple, options: dict[str, Any]) -> str:
+    """Return the shapes of the array arguments, as they are written on a command line.
+
+    >>> describe_shapes((np.zeros((2, 3)), 5), {"out": np.zeros((2, 2)), "bias": np.zeros(4)})
+    '2x3, 4'
+    """
+    arrays = [*arguments, *(v for k, v in options.items() if k not in ("out", "argmax_out"))]
+    return ", ".join("x".join(map(str, v.shape)) or "()" for v in arrays if isinstance(v, np.ndarray))
+
+
+def _by_position(spec: KernelSpec, arguments: tuple, options: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """Move array arguments given by name to their places, as the formulas of a spec take them."""
+    if len(arguments) >= len(spec_parameters(spec.name)):
+        return arguments, options
+    rest = dict(options)
+    names = spec_parameters(spec.name)[len(arguments) :]
+    moved = [rest.pop(name) for name in names if name in rest]
+    return (*arguments, *moved), rest
+
+
+def spec_parameters(name: str) -> tuple[str, ...]:
+    """Return the names of a kernel's positional parameters without a default.
+
+    >>> spec_parameters("conv2d")
+    ('x', 'w')
+    """
+    code = getattr(Kernels, name).__code__
+    required = code.co_argcount - len(getattr(Kernels, name).__defaults__ or ())
+    return code.co_varnames[1:required]
+
+
+class Recorder:
+    """Times the calls of a `Kernels` object.
+
+    Parameters
+    ----------
+    kernels : Kernels
+    clock : callable, optional
+        Returns nanoseconds.
+
+    Examples
+    --------
+    >>> import kernels
+    >>> recorder = Recorder(kernels.load("reference"))
+    >>> with recorder.label("conv1 forward"):
+    ...     product = recorder.gemm(np.ones((2, 3)), np.ones((3, 4)))
+    >>> [call] = recorder.take()
+    >>> call.kernel, call.label, call.flops, call.shapes
+    ('gemm', 'conv1 forward', 48, '2x3, 3x4')
+    """
+
+    def __init__(self, kernels: Kernels, clock: Callable[[], int] = time.perf_counter_ns):
+        self._kernels = kernels
+        self._clock = clock
+        self._label = ""
+        self._raw: list[tuple] = []
+        self._epoch_ns = clock()
+        self._timed = {name: self._timing(name, getattr(kernels, name)) for name in BY_NAME}
+        self.enabled = True
+
+    def __getattr__(self, name: str) -> Any:  # all that is not a kernel: name, repr ...
+        return getattr(self.__dict__["_kernels"], name)
+
+    def __repr__(self) -> str:
+        return f"<recorder of {self._kernels!r}>"
+
+    @property
+    def enabled(self) -> bool:
+        """Whether calls are timed; where not, the methods are those of the kernels themselves."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        self._enabled = bool(value)
+        for name, timed in self._timed.items():
+            self.__dict__[name] = timed if value else getattr(self._kernels, name)
+
+    def _timing(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        clock, raw = self._clock, self._raw
+
+        def timed(*arguments, **options):
+            start = clock()
+            result = method(*arguments, **options)
+            end = clock()
+            raw.append((name, self._label, start, end, arguments, options, result))
+            return result
+
+        timed.__name__ = name
+        return timed
+
+    @contextmanager
+    def label(self, text: str) -> Iterator[None]:
+        """Give the calls inside the block a label."""
+        before, self._label = self._label, text
+        try:
+            yield
+        finally:
+            self._label = before
+
+    def take(self) -> list[Call]:
+        """Return the calls since the last time, in order, and forget them (and the arrays they were given)."""
+        calls = [self._described(*entry) for entry in self._raw]
+        self._raw.clear()
+        return calls
+
+    def _described(self, name, label, start, end, arguments, options, result) -> Call:
+        spec = BY_NAME[name]
+        arguments, options = _by_position(spec, arguments, options)
+        sizes = {k: v for k, v in options.items() if k not in ("out", "argmax_out", "n_threads")}
+        return Call(
+            kernel=name,
+            label=label,
+            shapes=describe_shapes(arguments, options),
+            start_s=(start - self._epoch_ns) / 1e9,
+            seconds=(end - start) / 1e9,
+            flops=spec.flops(*arguments, **sizes),
+            n_bytes=spec.bytes_moved(arguments, options, result),
+        )
