@@ -10,16 +10,18 @@ What is timed is the call as its caller sees it: checks of the arguments and the
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from kernels import Kernels
-from kernels.spec import BY_NAME, KernelSpec
+from kernels.spec import BY_NAME
 
 
 @dataclass(frozen=True)
@@ -59,25 +61,26 @@ def describe_shapes(arguments: tuple, options: dict[str, Any]) -> str:
     return ", ".join("x".join(map(str, v.shape)) or "()" for v in arrays if isinstance(v, np.ndarray))
 
 
-def _by_position(spec: KernelSpec, arguments: tuple, options: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-    """Move array arguments given by name to their places, as the formulas of a spec take them."""
-    if len(arguments) >= len(spec_parameters(spec.name)):
-        return arguments, options
-    rest = dict(options)
-    names = spec_parameters(spec.name)[len(arguments) :]
-    moved = [rest.pop(name) for name in names if name in rest]
-    return (*arguments, *moved), rest
+@cache
+def positional_parameters(name: str) -> tuple[str, ...]:
+    """Return the names of a kernel's parameters that a caller must give.
 
-
-def spec_parameters(name: str) -> tuple[str, ...]:
-    """Return the names of a kernel's positional parameters without a default.
-
-    >>> spec_parameters("conv2d")
+    >>> positional_parameters("conv2d")
     ('x', 'w')
     """
-    code = getattr(Kernels, name).__code__
-    required = code.co_argcount - len(getattr(Kernels, name).__defaults__ or ())
-    return code.co_varnames[1:required]
+    parameters = list(inspect.signature(getattr(Kernels, name)).parameters.values())[1:]  # without self
+    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty)
+
+
+def by_position(name: str, arguments: tuple, options: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """Move arguments that were given by name to their places, as the formulas of a spec take them.
+
+    >>> by_position("relu_backward", ("dy",), {"y": "y", "n_threads": 1})
+    (('dy', 'y'), {'n_threads': 1})
+    """
+    rest = dict(options)
+    missing = positional_parameters(name)[len(arguments) :]
+    return (*arguments, *(rest.pop(parameter) for parameter in missing)), rest
 
 
 class Recorder:
@@ -109,7 +112,9 @@ class Recorder:
         self._timed = {name: self._timing(name, getattr(kernels, name)) for name in BY_NAME}
         self.enabled = True
 
-    def __getattr__(self, name: str) -> Any:  # all that is not a kernel: name, repr ...
+    def __getattr__(self, name: str) -> Any:  # all that is not a kernel
+        if name.startswith("__"):  # a half-made copy has no kernels yet to ask
+            raise AttributeError(name)
         return getattr(self.__dict__["_kernels"], name)
 
     def __repr__(self) -> str:
@@ -156,7 +161,7 @@ class Recorder:
 
     def _described(self, name, label, start, end, arguments, options, result) -> Call:
         spec = BY_NAME[name]
-        arguments, options = _by_position(spec, arguments, options)
+        arguments, options = by_position(name, arguments, options)
         sizes = {k: v for k, v in options.items() if k not in ("out", "argmax_out", "n_threads")}
         return Call(
             kernel=name,
