@@ -1,0 +1,135 @@
+# Convolutions as matrix products whose patch matrix is never stored: its rows are packed straight from the images
+# ("implicit GEMM", Chetlur et al., "cuDNN: efficient primitives for deep learning", 2014).
+#
+#   forward             Y (pixels x C_out)       = patches of X (pixels x taps)      @ W (taps x C_out)
+#   backward, input     dX (pixels x C)          = patches of dY, mirrored           @ W' (taps' x C), W' = W transposed
+#   backward, weight    dW (taps x C_out)        = (patches of X)^T                  @ dY (pixels x C_out)
+#
+# Legend: pixels = N * OH * OW (of dX: N * H * W), taps = KH * KW * C // groups (taps': KH * KW * C_out // groups).
+
+cdef struct Sizes:
+    Py_ssize_t batch, in_h, in_w, in_c, kernel_h, kernel_w, out_c, out_h, out_w, groups
+    Py_ssize_t stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w
+
+
+cdef Sizes sizes_of(geometry):
+    cdef Sizes s
+    s.batch, s.in_h, s.in_w, s.in_c = geometry.batch, geometry.in_h, geometry.in_w, geometry.in_c
+    s.kernel_h, s.kernel_w, s.out_c = geometry.kernel_h, geometry.kernel_w, geometry.out_c
+    s.out_h, s.out_w, s.groups = geometry.out_h, geometry.out_w, geometry.groups
+    s.stride_h, s.stride_w = geometry.stride_h, geometry.stride_w
+    s.pad_top, s.pad_left = geometry.pad_top, geometry.pad_left
+    s.dilation_h, s.dilation_w = geometry.dilation_h, geometry.dilation_w
+    return s
+
+
+cdef void patches_of_input(Patches* p, const Sizes* s, const real* x, Py_ssize_t group) noexcept nogil:
+    p.channels_total, p.channels = s.in_c, s.in_c // s.groups
+    p.image = x + group * p.channels
+    p.height, p.width, p.out_h, p.out_w = s.in_h, s.in_w, s.out_h, s.out_w
+    p.kernel_h, p.kernel_w = s.kernel_h, s.kernel_w
+    p.step_h, p.step_w, p.tap_h, p.tap_w = s.stride_h, s.stride_w, s.dilation_h, s.dilation_w
+    p.offset_h, p.offset_w = -s.pad_top, -s.pad_left
+    p.divisor_h, p.divisor_w = 1, 1
+
+
+cdef void patches_of_output(Patches* p, const Sizes* s, const real* dy, Py_ssize_t group) noexcept nogil:
+    # x[h] met y[oh] at tap kh where h = oh * stride + kh * dilation - pad, so oh = (h + pad - kh * dilation) / stride.
+    p.channels_total, p.channels = s.out_c, s.out_c // s.groups
+    p.image = dy + group * p.channels
+    p.height, p.width, p.out_h, p.out_w = s.out_h, s.out_w, s.in_h, s.in_w
+    p.kernel_h, p.kernel_w = s.kernel_h, s.kernel_w
+    p.step_h, p.step_w, p.tap_h, p.tap_w = 1, 1, -s.dilation_h, -s.dilation_w
+    p.offset_h, p.offset_w = s.pad_top, s.pad_left
+    p.divisor_h, p.divisor_w = s.stride_h, s.stride_w
+
+
+def conv2d(cnp.ndarray x, cnp.ndarray w, bias, cnp.ndarray out, geometry, str activation, int n_threads):
+    cdef Sizes s = sizes_of(geometry)
+    cdef Product p
+    cdef const real* images = <const real*>cnp.PyArray_DATA(x)
+    cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
+    cdef real* target = <real*>cnp.PyArray_DATA(out)
+    cdef const real* shift = NULL if bias is None else <const real*>cnp.PyArray_DATA(bias)
+    cdef Py_ssize_t g
+    cdef int failed = 0
+    memset(&p, 0, sizeof(Product))
+    p.a.kind, p.b.kind = PATCHES, STRIDED
+    p.m, p.n = s.batch * s.out_h * s.out_w, s.out_c // s.groups
+    p.k = s.kernel_h * s.kernel_w * (s.in_c // s.groups)
+    p.b.row_stride, p.b.column_stride, p.c_stride = s.out_c, 1, s.out_c
+    p.alpha, p.beta = 1, 0
+    p.activation = activation_code(activation)
+    with nogil:
+        for g in range(s.groups):
+            patches_of_input(&p.a.patches, &s, images, g)
+            p.b.data = filters + g * p.n
+            p.c = target + g * p.n
+            p.bias = NULL if shift == NULL else shift + g * p.n
+            failed += run_product(&p, n_threads)
+    if failed:
+        raise MemoryError("no memory for the packing buffers of conv2d")
+
+
+cdef void transpose_filters(const Sizes* s, const real* w, Py_ssize_t group, real* target) noexcept nogil:
+    # target[(kh, kw, co), c] = w[kh, kw, c, co] of one group
+    cdef Py_ssize_t n_c = s.in_c // s.groups, n_out = s.out_c // s.groups, tap, c, co
+    cdef const real* source
+    for tap in range(s.kernel_h * s.kernel_w):
+        for c in range(n_c):
+            source = w + (tap * n_c + c) * s.out_c + group * n_out
+            for co in range(n_out):
+                target[(tap * n_out + co) * n_c + c] = source[co]
+
+
+def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geometry, int n_threads):
+    cdef Sizes s = sizes_of(geometry)
+    cdef Product p
+    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
+    cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
+    cdef real* target = <real*>cnp.PyArray_DATA(out)
+    cdef Py_ssize_t g
+    cdef int failed = 0
+    memset(&p, 0, sizeof(Product))
+    p.a.kind, p.b.kind = PATCHES, STRIDED
+    p.m, p.n = s.batch * s.in_h * s.in_w, s.in_c // s.groups
+    p.k = s.kernel_h * s.kernel_w * (s.out_c // s.groups)
+    p.b.row_stride, p.b.column_stride, p.c_stride = p.n, 1, s.in_c
+    p.alpha, p.beta = 1, 0
+    cdef real* transposed = <real*>malloc(max(1, p.k * p.n) * sizeof(real))
+    if transposed == NULL:
+        raise MemoryError("no memory for the transposed filters of conv2d_backward_input")
+    with nogil:
+        p.b.data = transposed
+        for g in range(s.groups):
+            transpose_filters(&s, filters, g, transposed)
+            patches_of_output(&p.a.patches, &s, slopes, g)
+            p.c = target + g * p.n
+            failed += run_product(&p, n_threads)
+    free(transposed)
+    if failed:
+        raise MemoryError("no memory for the packing buffers of conv2d_backward_input")
+
+
+def conv2d_backward_weight(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray out, geometry, int n_threads):
+    cdef Sizes s = sizes_of(geometry)
+    cdef Product p
+    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
+    cdef const real* images = <const real*>cnp.PyArray_DATA(x)
+    cdef real* target = <real*>cnp.PyArray_DATA(out)
+    cdef Py_ssize_t g
+    cdef int failed = 0
+    memset(&p, 0, sizeof(Product))
+    p.a.kind, p.b.kind = PATCHES_TRANSPOSED, STRIDED
+    p.m, p.n = s.kernel_h * s.kernel_w * (s.in_c // s.groups), s.out_c // s.groups
+    p.k = s.batch * s.out_h * s.out_w
+    p.b.row_stride, p.b.column_stride, p.c_stride = s.out_c, 1, s.out_c
+    p.alpha, p.beta = 1, 0
+    with nogil:
+        for g in range(s.groups):
+            patches_of_input(&p.a.patches, &s, images, g)
+            p.b.data = slopes + g * p.n
+            p.c = target + g * p.n
+            failed += run_product(&p, n_threads)
+    if failed:
+        raise MemoryError("no memory for the packing buffers of conv2d_backward_weight")

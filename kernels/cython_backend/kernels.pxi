@@ -1,0 +1,36 @@
+# Everything a module is made of. Included as text, so that each module compiles it for its own instruction set and dtype:
+# no branch on the dtype is written twice, and the compiler sees the tile's sizes as constants.
+#
+#   tile          a TILE_ROWS x (2 or 1 vectors) block of C, held in registers
+#   gemm          blocking and packing around the tile: Operand -> panels -> tiles -> C
+#   conv2d        convolutions as products of implicit matrices, packed straight from the images
+#   pool2d, elementwise, loss, optimizer          single passes over memory
+#   probe         loops whose rate is known: the machine's ceiling
+
+cimport numpy as cnp
+from cython.parallel cimport prange
+from libc.math cimport log, sqrt, sqrtf
+from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+cdef extern from "support.h" nogil:
+    ctypedef real vector "depthbench_vector"
+    ctypedef int64_t bits_t "depthbench_bits"
+    vector vector_load(const real* p)
+    void vector_store(real* p, vector v)
+    vector vector_zero()
+    real real_from_bits(bits_t bits)
+    bits_t bits_from_real(real x)
+    void* workspace(int slot, size_t bytes)
+
+cnp.import_array()
+
+include "tile.pxi"
+include "gemm.pxi"
+include "conv2d.pxi"
+include "pool2d.pxi"
+include "elementwise.pxi"
+include "loss.pxi"
+include "optimizer.pxi"
+include "probe.pxi"

@@ -1,0 +1,85 @@
+# The loss, and the sums of gradients that go to a bias.
+
+
+cdef double cross_entropy_rows(const real* logits, const int64_t* labels, real* dlogits, Py_ssize_t begin, Py_ssize_t end,
+                               Py_ssize_t n_classes, Py_ssize_t n) noexcept nogil:
+    # Row by row: z = logits - max; loss += log(sum exp z) - z[label]; dlogits = (exp z / sum - [j = label]) / n.
+    cdef Py_ssize_t i, j
+    cdef const real* row
+    cdef real* slope
+    cdef real largest, total
+    cdef double loss = 0
+    for i in range(begin, end):
+        row = logits + i * n_classes
+        slope = dlogits + i * n_classes
+        largest = row[0]
+        for j in range(1, n_classes):
+            largest = row[j] if row[j] > largest or row[j] != row[j] else largest
+        for j in range(n_classes):
+            slope[j] = fast_exp(row[j] - largest)
+        total = 0
+        for j in range(n_classes):
+            total = total + slope[j]
+        loss += log(<double>total) - (<double>row[labels[i]] - <double>largest)
+        for j in range(n_classes):
+            slope[j] = slope[j] / total / n
+        slope[labels[i]] = slope[labels[i]] - <real>1 / n
+    return loss
+
+
+def softmax_cross_entropy(cnp.ndarray logits, cnp.ndarray labels, cnp.ndarray out, int n_threads):
+    cdef const real* z = <const real*>cnp.PyArray_DATA(logits)
+    cdef const int64_t* label = <const int64_t*>cnp.PyArray_DATA(labels)
+    cdef real* slopes = <real*>cnp.PyArray_DATA(out)
+    cdef Py_ssize_t n = cnp.PyArray_DIM(logits, 0), n_classes = cnp.PyArray_DIM(logits, 1), t
+    cdef Py_ssize_t share = (n + n_threads - 1) // n_threads
+    cdef double* losses = <double*>malloc(n_threads * sizeof(double))
+    cdef double loss = 0
+    if losses == NULL:
+        raise MemoryError("no memory for the partial losses")
+    with nogil:
+        # The parts are added in the order of the threads: the same sum at every run.
+        for t in prange(n_threads, num_threads=n_threads, schedule="static"):
+            losses[t] = cross_entropy_rows(z, label, slopes, min(n, t * share), min(n, (t + 1) * share), n_classes, n)
+        for t in range(n_threads):
+            loss += losses[t]
+    free(losses)
+    return loss / n
+
+
+cdef enum:
+    BIAS_ROWS = 64      # rows added in the element's own precision before they go to the double sum
+    BIAS_CHANNELS = 64
+
+
+cdef void bias_columns(const real* dy, real* db, Py_ssize_t n_rows, Py_ssize_t channels, Py_ssize_t c0,
+                       Py_ssize_t width) noexcept nogil:
+    cdef double total[BIAS_CHANNELS]
+    cdef real part[BIAS_CHANNELS]
+    cdef Py_ssize_t row = 0, end, c
+    cdef const real* source
+    for c in range(width):
+        total[c] = 0
+    while row < n_rows:
+        end = min(row + BIAS_ROWS, n_rows)
+        for c in range(width):
+            part[c] = 0
+        while row < end:
+            source = dy + row * channels + c0
+            for c in range(width):
+                part[c] = part[c] + source[c]
+            row += 1
+        for c in range(width):
+            total[c] = total[c] + part[c]
+    for c in range(width):
+        db[c0 + c] = <real>total[c]
+
+
+def bias_backward(cnp.ndarray dy, cnp.ndarray out, int n_threads):
+    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
+    cdef real* db = <real*>cnp.PyArray_DATA(out)
+    cdef Py_ssize_t n_rows = cnp.PyArray_DIM(dy, 0), channels = cnp.PyArray_DIM(dy, 1), block
+    with nogil:
+        for block in prange((channels + BIAS_CHANNELS - 1) // BIAS_CHANNELS, num_threads=n_threads, schedule="static"):
+            bias_columns(slopes, db, n_rows, channels, block * BIAS_CHANNELS,
+                         min(BIAS_CHANNELS, channels - block * BIAS_CHANNELS))

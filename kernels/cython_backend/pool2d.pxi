@@ -1,0 +1,163 @@
+# Pooling: one pass over the images. Channels lie beside each other, so every loop over them is a vector loop.
+#
+# Legend: n image, oh and ow output pixel, h and w input pixel, c channel.
+
+cdef struct Window:
+    Py_ssize_t batch, in_h, in_w, channels, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, out_h, out_w
+
+
+cdef Window window_of(geometry):
+    cdef Window s
+    s.batch, s.in_h, s.in_w, s.channels = geometry.batch, geometry.in_h, geometry.in_w, geometry.channels
+    s.kernel_h, s.kernel_w = geometry.kernel_h, geometry.kernel_w
+    s.stride_h, s.stride_w = geometry.stride_h, geometry.stride_w
+    s.pad_top, s.pad_left = geometry.pad_top, geometry.pad_left
+    s.out_h, s.out_w = geometry.out_h, geometry.out_w
+    return s
+
+
+cdef inline Py_ssize_t first_of(Py_ssize_t o, Py_ssize_t stride, Py_ssize_t pad) noexcept nogil:
+    return max(o * stride - pad, 0)
+
+
+cdef inline Py_ssize_t end_of(Py_ssize_t o, Py_ssize_t stride, Py_ssize_t pad, Py_ssize_t kernel,
+                              Py_ssize_t size) noexcept nogil:
+    return min(o * stride - pad + kernel, size)
+
+
+cdef void max_pool_row(const Window* s, Py_ssize_t row, const real* x, real* y, int32_t* argmax) noexcept nogil:
+    # row = n * out_h + oh. The first pixel of each window stands until a larger one, or a NaN, comes.
+    cdef Py_ssize_t n = row // s.out_h, oh = row % s.out_h, ow, h, w, c, h0, h1, w0, w1
+    cdef const real* image = x + n * s.in_h * s.in_w * s.channels
+    cdef const real* source
+    cdef real* best
+    cdef int32_t* where
+    cdef int32_t index
+    h0, h1 = first_of(oh, s.stride_h, s.pad_top), end_of(oh, s.stride_h, s.pad_top, s.kernel_h, s.in_h)
+    for ow in range(s.out_w):
+        w0, w1 = first_of(ow, s.stride_w, s.pad_left), end_of(ow, s.stride_w, s.pad_left, s.kernel_w, s.in_w)
+        best = y + (row * s.out_w + ow) * s.channels
+        where = argmax + (row * s.out_w + ow) * s.channels
+        source = image + (h0 * s.in_w + w0) * s.channels
+        index = <int32_t>(h0 * s.in_w + w0)
+        for c in range(s.channels):
+            best[c] = source[c]
+            where[c] = index
+        for h in range(h0, h1):
+            for w in range(w0, w1):
+                source = image + (h * s.in_w + w) * s.channels
+                index = <int32_t>(h * s.in_w + w)
+                for c in range(s.channels):
+                    # bitwise or: no branch, so the loop is vectorised
+                    where[c] = index if (source[c] > best[c]) | (source[c] != source[c]) else where[c]
+                    best[c] = source[c] if (source[c] > best[c]) | (source[c] != source[c]) else best[c]
+
+
+def max_pool2d(cnp.ndarray x, cnp.ndarray out, cnp.ndarray argmax, geometry, int n_threads):
+    cdef Window s = window_of(geometry)
+    cdef const real* images = <const real*>cnp.PyArray_DATA(x)
+    cdef real* y = <real*>cnp.PyArray_DATA(out)
+    cdef int32_t* where = <int32_t*>cnp.PyArray_DATA(argmax)
+    cdef Py_ssize_t row
+    with nogil:
+        for row in prange(s.batch * s.out_h, num_threads=n_threads, schedule="static"):
+            max_pool_row(&s, row, images, y, where)
+
+
+cdef int max_pool_scatter(const real* dy, const int32_t* argmax, real* dx, Py_ssize_t n_windows, Py_ssize_t n_pixels,
+                          Py_ssize_t channels) noexcept nogil:
+    # dx[argmax] += dy for the windows of one image, in order. An index that points outside is not followed.
+    cdef Py_ssize_t o, c
+    cdef int32_t index
+    cdef int outside = 0
+    memset(dx, 0, n_pixels * channels * sizeof(real))
+    for o in range(n_windows):
+        for c in range(channels):
+            index = argmax[o * channels + c]
+            if 0 <= index < n_pixels:
+                dx[index * channels + c] += dy[o * channels + c]
+            else:
+                outside = 1
+    return outside
+
+
+def max_pool2d_backward(cnp.ndarray dy, cnp.ndarray argmax, cnp.ndarray out, int n_threads):
+    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
+    cdef const int32_t* where = <const int32_t*>cnp.PyArray_DATA(argmax)
+    cdef real* dx = <real*>cnp.PyArray_DATA(out)
+    cdef Py_ssize_t batch = cnp.PyArray_DIM(dy, 0), channels = cnp.PyArray_DIM(dy, 3)
+    cdef Py_ssize_t n_windows = cnp.PyArray_DIM(dy, 1) * cnp.PyArray_DIM(dy, 2)
+    cdef Py_ssize_t n_pixels = cnp.PyArray_DIM(out, 1) * cnp.PyArray_DIM(out, 2)
+    cdef Py_ssize_t n
+    cdef int outside = 0
+    with nogil:
+        for n in prange(batch, num_threads=n_threads, schedule="static"):
+            outside += max_pool_scatter(slopes + n * n_windows * channels, where + n * n_windows * channels,
+                                        dx + n * n_pixels * channels, n_windows, n_pixels, channels)
+    return outside == 0
+
+
+cdef inline real divisor_of(const Window* s, bint include_pad, Py_ssize_t n_pixels) noexcept nogil:
+    return <real>(s.kernel_h * s.kernel_w if include_pad else n_pixels)
+
+
+cdef void avg_pool_row(const Window* s, Py_ssize_t row, const real* x, real* y, bint include_pad) noexcept nogil:
+    cdef Py_ssize_t n = row // s.out_h, oh = row % s.out_h, ow, h, w, c, h0, h1, w0, w1
+    cdef const real* image = x + n * s.in_h * s.in_w * s.channels
+    cdef const real* source
+    cdef real* total
+    cdef real divisor
+    h0, h1 = first_of(oh, s.stride_h, s.pad_top), end_of(oh, s.stride_h, s.pad_top, s.kernel_h, s.in_h)
+    for ow in range(s.out_w):
+        w0, w1 = first_of(ow, s.stride_w, s.pad_left), end_of(ow, s.stride_w, s.pad_left, s.kernel_w, s.in_w)
+        total = y + (row * s.out_w + ow) * s.channels
+        clear_run(total, s.channels)
+        for h in range(h0, h1):
+            for w in range(w0, w1):
+                source = image + (h * s.in_w + w) * s.channels
+                for c in range(s.channels):
+                    total[c] = total[c] + source[c]
+        divisor = divisor_of(s, include_pad, (h1 - h0) * (w1 - w0))
+        for c in range(s.channels):
+            total[c] = total[c] / divisor
+
+
+def avg_pool2d(cnp.ndarray x, cnp.ndarray out, geometry, bint count_include_pad, int n_threads):
+    cdef Window s = window_of(geometry)
+    cdef const real* images = <const real*>cnp.PyArray_DATA(x)
+    cdef real* y = <real*>cnp.PyArray_DATA(out)
+    cdef Py_ssize_t row
+    with nogil:
+        for row in prange(s.batch * s.out_h, num_threads=n_threads, schedule="static"):
+            avg_pool_row(&s, row, images, y, count_include_pad)
+
+
+cdef void avg_pool_spread(const Window* s, Py_ssize_t n, const real* dy, real* dx, bint include_pad) noexcept nogil:
+    # Windows may overlap: one thread has a whole image.
+    cdef Py_ssize_t oh, ow, h, w, c, h0, h1, w0, w1
+    cdef real* image = dx + n * s.in_h * s.in_w * s.channels
+    cdef real* target
+    cdef const real* slope
+    cdef real divisor
+    memset(image, 0, s.in_h * s.in_w * s.channels * sizeof(real))
+    for oh in range(s.out_h):
+        h0, h1 = first_of(oh, s.stride_h, s.pad_top), end_of(oh, s.stride_h, s.pad_top, s.kernel_h, s.in_h)
+        for ow in range(s.out_w):
+            w0, w1 = first_of(ow, s.stride_w, s.pad_left), end_of(ow, s.stride_w, s.pad_left, s.kernel_w, s.in_w)
+            slope = dy + ((n * s.out_h + oh) * s.out_w + ow) * s.channels
+            divisor = divisor_of(s, include_pad, (h1 - h0) * (w1 - w0))
+            for h in range(h0, h1):
+                for w in range(w0, w1):
+                    target = image + (h * s.in_w + w) * s.channels
+                    for c in range(s.channels):
+                        target[c] = target[c] + slope[c] / divisor
+
+
+def avg_pool2d_backward(cnp.ndarray dy, cnp.ndarray out, geometry, bint count_include_pad, int n_threads):
+    cdef Window s = window_of(geometry)
+    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
+    cdef real* dx = <real*>cnp.PyArray_DATA(out)
+    cdef Py_ssize_t n
+    with nogil:
+        for n in prange(s.batch, num_threads=n_threads, schedule="static"):
+            avg_pool_spread(&s, n, slopes, dx, count_include_pad)

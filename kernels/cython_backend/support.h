@@ -1,0 +1,104 @@
+/* What Cython cannot say: vector types, reinterpreted bits, and memory kept per thread.
+ *
+ * Each kernel module defines DEPTHBENCH_FLOAT64 (0 or 1) and DEPTHBENCH_VECTOR_BYTES before it includes this file. The vector type is
+ * the GNU vector extension (GCC manual, "Vector Extensions"; clang has it too); to Cython it is a number, so that ordinary
+ * arithmetic on it compiles to vector instructions.
+ */
+#ifndef DEPTHBENCH_SUPPORT_H
+#define DEPTHBENCH_SUPPORT_H
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if DEPTHBENCH_FLOAT64
+typedef double depthbench_real;
+typedef uint64_t depthbench_bits;
+#else
+typedef float depthbench_real;
+typedef uint32_t depthbench_bits;
+#endif
+
+typedef depthbench_real depthbench_vector __attribute__((vector_size(DEPTHBENCH_VECTOR_BYTES)));
+
+static inline __attribute__((always_inline)) depthbench_vector vector_load(const depthbench_real *p)
+{
+    depthbench_vector v;
+    memcpy(&v, p, sizeof v); /* one unaligned load */
+    return v;
+}
+
+static inline __attribute__((always_inline)) void vector_store(depthbench_real *p, depthbench_vector v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+static inline __attribute__((always_inline)) depthbench_vector vector_zero(void)
+{
+    return (depthbench_vector){0};
+}
+
+static inline __attribute__((always_inline)) depthbench_real real_from_bits(depthbench_bits bits)
+{
+    depthbench_real x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static inline __attribute__((always_inline)) depthbench_bits bits_from_real(depthbench_real x)
+{
+    depthbench_bits bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* Packing buffers, one set per thread, grown when needed and freed when the thread ends: allocating them at each call would
+ * cost a page fault for every 4 KiB of every call. */
+enum { WORKSPACE_SLOTS = 3 };
+typedef struct {
+    void *memory[WORKSPACE_SLOTS];
+    size_t bytes[WORKSPACE_SLOTS];
+} depthbench_workspace;
+
+static pthread_key_t depthbench_key;
+static pthread_once_t depthbench_once = PTHREAD_ONCE_INIT;
+
+static void depthbench_free_workspace(void *p)
+{
+    depthbench_workspace *w = (depthbench_workspace *)p;
+    for (int i = 0; i < WORKSPACE_SLOTS; i++)
+        free(w->memory[i]);
+    free(w);
+}
+
+static void depthbench_make_key(void)
+{
+    pthread_key_create(&depthbench_key, depthbench_free_workspace);
+}
+
+/* Return at least `bytes` of 64-byte aligned memory, private to this thread and slot; NULL where there is none. */
+static void *workspace(int slot, size_t bytes)
+{
+    pthread_once(&depthbench_once, depthbench_make_key);
+    depthbench_workspace *w = (depthbench_workspace *)pthread_getspecific(depthbench_key);
+    if (w == NULL) {
+        w = (depthbench_workspace *)calloc(1, sizeof *w);
+        if (w == NULL || pthread_setspecific(depthbench_key, w) != 0) {
+            free(w);
+            return NULL;
+        }
+    }
+    if (w->bytes[slot] < bytes) {
+        size_t rounded = (bytes + 4095) / 4096 * 4096;
+        free(w->memory[slot]);
+        w->bytes[slot] = 0;
+        w->memory[slot] = aligned_alloc(4096, rounded);
+        if (w->memory[slot] == NULL)
+            return NULL;
+        w->bytes[slot] = rounded;
+    }
+    return w->memory[slot];
+}
+
+#endif
