@@ -49,6 +49,7 @@ class Call:
     seconds: float
     flops: int
     n_bytes: int
+    is_kernel: bool = True
 
 
 def describe_shapes(arguments: tuple, options: dict[str, Any]) -> str:
@@ -153,6 +154,30 @@ class Recorder:
         finally:
             self._label = before
 
+    def labelled(self, text: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function` so wrapped that the calls inside it bear a label."""
+
+        def with_label(*arguments, **options):
+            before, self._label = self._label, text
+            try:
+                return function(*arguments, **options)
+            finally:
+                self._label = before
+
+        return with_label
+
+    def other(self, name: str, function: Callable[[], Any], n_bytes: int) -> Any:
+        """Call a function that is no kernel, and record it under `name` as moving `n_bytes`."""
+        start = self._clock()
+        result = function()
+        self._raw.append((name, self._label, start, self._clock(), n_bytes, None, None))
+        return result
+
+    @property
+    def n_recorded(self) -> int:
+        """Calls recorded since the last :meth:`take`."""
+        return len(self._raw)
+
     def take(self) -> list[Call]:
         """Return the calls since the last time, in order, and forget them (and the arrays they were given)."""
         calls = [self._described(*entry) for entry in self._raw]
@@ -160,6 +185,9 @@ class Recorder:
         return calls
 
     def _described(self, name, label, start, end, arguments, options, result) -> Call:
+        times = {"start_s": (start - self._epoch_ns) / 1e9, "seconds": (end - start) / 1e9}
+        if name not in BY_NAME:
+            return Call(name, label, "", **times, flops=0, n_bytes=arguments, is_kernel=False)
         spec = BY_NAME[name]
         arguments, options = by_position(name, arguments, options)
         sizes = {k: v for k, v in options.items() if k not in ("out", "argmax_out", "n_threads")}
@@ -167,8 +195,7 @@ class Recorder:
             kernel=name,
             label=label,
             shapes=describe_shapes(arguments, options),
-            start_s=(start - self._epoch_ns) / 1e9,
-            seconds=(end - start) / 1e9,
+            **times,
             flops=spec.flops(*arguments, **sizes),
             n_bytes=spec.bytes_moved(arguments, options, result),
         )

@@ -1,0 +1,243 @@
+"""One training step under the recorder: which kernels it calls, what each costs, and what is left unexplained.
+
+The same step runs in turn without the recorder and with it. Its wall time is the median of the runs *without*, the time
+of each call the median of the runs *with*; the sum of the calls is then held against the wall time. What remains is
+Python between the kernels, and error. The ratio of the two kinds of runs is what recording costs.
+
+The step is the one of the estimators: gather a batch, forward, loss, backward, update.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bench.profiling import roofline
+from bench.profiling.ceilings import Ceilings
+from bench.profiling.recorder import Call, Recorder
+from bench.profiling.targets import N_CLASSES, Target
+from kernels import Kernels
+from models.architectures import build
+from models.losses import SoftmaxCrossEntropy
+from models.network import Network
+from models.optimizers import SGD, Adam
+
+#: How long the timed steps may take together, where the caller does not say how many.
+BUDGET_S = 4.0
+LEAST_STEPS, MOST_STEPS = 5, 300
+#: Batches of data that the step walks through, so that it does not always find its input in the cache.
+N_BATCHES = 8
+
+
+class TrainingStep:
+    """A network in training, made to be run a step at a time on kernels that can be exchanged.
+
+    Parameters
+    ----------
+    target : Target
+        A network.
+    kernels : Kernels
+    batch : int
+    dtype : {"float32", "float64"}
+    n_threads : int
+    solver : {"sgd", "adam"}
+    seed : int
+
+    Examples
+    --------
+    >>> import kernels
+    >>> from bench.profiling.targets import find
+    >>> step = TrainingStep(find("conv16_32"), kernels.load("reference"), batch=2)
+    >>> step() > 0  # the loss
+    True
+    """
+
+    def __init__(
+        self, target: Target, kernels: Kernels, batch: int = 128, dtype: str = "float32", n_threads: int = 1,
+        solver: str = "sgd", seed: int = 0,
+    ):  # fmt: skip
+        rng = np.random.RandomState(seed)
+        shape = target.input_shape
+        layers = build(target.architecture, shape, N_CLASSES)
+        self.network = Network(layers, kernels=kernels, dtype=dtype, max_batch=batch, n_threads=n_threads)
+        self.network.initialize(rng)
+        self._loss = SoftmaxCrossEntropy(kernels, dtype, batch, N_CLASSES, n_threads)
+        optimizer = {"sgd": partial(SGD, learning_rate_init=1e-3), "adam": Adam}[solver]
+        self._optimizer = optimizer(self.network.vector, self.network.n_weights)
+        self._x = rng.standard_normal((N_BATCHES * batch, *shape)).astype(dtype)
+        self._y = rng.randint(0, N_CLASSES, len(self._x))
+        self._x_batch = np.empty((batch, *shape), dtype)
+        self._y_batch = np.empty(batch, self._y.dtype)
+        self._order = rng.permutation(len(self._x)).reshape(N_BATCHES, batch)
+        self._turn = 0
+        self.n_threads = n_threads
+        self.kernels = kernels
+        self._recorder: Recorder | None = None
+
+    @property
+    def batch(self) -> int:
+        return len(self._x_batch)
+
+    def use(self, kernels: Kernels | Recorder) -> None:
+        """Exchange the kernels; with a `Recorder` each layer also says when it is at work."""
+        self.kernels = kernels
+        self._loss.k = kernels
+        self._recorder = kernels if isinstance(kernels, Recorder) else None
+        for position, layer in enumerate(self.network.layers, start=1):
+            layer.bind_kernels(kernels, self.n_threads)
+            for direction in ("forward", "backward"):
+                layer.__dict__.pop(direction, None)  # what a recorder has put there
+                if self._recorder is not None:
+                    name = f"{position} {layer.name}"
+                    setattr(layer, direction, self._recorder.labelled(name, getattr(layer, direction)))
+
+    def _section(self, label: str, function: Callable[[], Any]) -> Any:
+        return function() if self._recorder is None else self._recorder.labelled(label, function)()
+
+    def _gather(self) -> None:
+        rows = self._order[self._turn % N_BATCHES]
+        self._turn += 1
+        np.take(self._x, rows, axis=0, out=self._x_batch, mode="clip")
+        np.take(self._y, rows, out=self._y_batch, mode="clip")
+
+    def __call__(self) -> float:
+        """Run one step and return the loss of its batch."""
+        network = self.network
+        if self._recorder is None:
+            self._gather()
+        else:
+            self._recorder.other("gather batch", self._gather, 2 * (self._x_batch.nbytes + self._y_batch.nbytes))
+        z = network.forward(self._x_batch)
+        delta = network.delta(len(z))
+        loss = self._section("loss", lambda: self._loss(z, self._y_batch, None, delta))
+        network.backward(delta)
+        self._section("update", self._update)
+        return loss
+
+    def _update(self) -> None:
+        network = self.network
+        self._optimizer.update(
+            self.kernels, network.vector, network.gradient, weight_decay=1e-4, n_threads=self.n_threads
+        )
+
+
+# -- the profile -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """One call of a step (or several, added up): who called what, how often, and what became of it."""
+
+    kernel: str
+    label: str
+    shapes: str
+    calls: int
+    rate: roofline.Rate
+    is_kernel: bool = True
+
+
+@dataclass(frozen=True)
+class StepProfile:
+    """What the steps showed. Times are of one step.
+
+    Attributes
+    ----------
+    lines : tuple of Line
+        In the order of the calls.
+    wall_s : float
+        Median of the steps without the recorder.
+    recorded_s : float
+        Median of the steps with it.
+    overhead : float
+        Median over pairs of neighbours of recorded / plain - 1.
+    """
+
+    target: Target
+    batch: int
+    ceilings: Ceilings
+    lines: tuple[Line, ...]
+    timeline: tuple[Call, ...]
+    n_steps: int
+    warmup_s: float
+    wall_s: float
+    recorded_s: float
+    overhead: float
+
+    @property
+    def explained_s(self) -> float:
+        return sum(line.rate.seconds for line in self.lines)
+
+    @property
+    def unexplained(self) -> float:
+        """Share of the wall time that no line stands for; noise can make it negative."""
+        return 1.0 - self.explained_s / self.wall_s
+
+    def by_kernel(self) -> tuple[Line, ...]:
+        """Return the lines added up by kernel, the longest first."""
+        return added_up(self.lines)
+
+
+def added_up(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Return one line per kernel, the longest first."""
+    groups: dict[str, list[Line]] = {}
+    for line in lines:
+        groups.setdefault(line.kernel, []).append(line)
+    sums = (
+        Line(kernel, "", "", sum(m.calls for m in members), roofline.total([m.rate for m in members]), members[0].is_kernel)
+        for kernel, members in groups.items()
+    )
+    return tuple(sorted(sums, key=lambda line: -line.rate.seconds))
+
+
+def _lines(steps: list[list[Call]], ceilings: Ceilings) -> tuple[Line, ...]:
+    """Merge the same call of all steps: its time is the median."""
+    signatures = {tuple((c.kernel, c.label, c.shapes) for c in calls) for calls in steps}
+    if len(signatures) != 1:
+        raise RuntimeError("the steps did not call the same kernels in the same order")
+    lines = []
+    for same in zip(*steps, strict=True):
+        first = same[0]
+        seconds = float(np.median([call.seconds for call in same]))
+        rate = roofline.rate(ceilings, seconds, first.flops, first.n_bytes)
+        lines.append(Line(first.kernel, first.label, first.shapes, 1, rate, first.is_kernel))
+    return tuple(lines)
+
+
+def _timed(step: TrainingStep) -> float:
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+def profile_step(step: TrainingStep, target: Target, ceilings: Ceilings, n_steps: int | None = None) -> StepProfile:
+    """Run a step many times, in turn without and with a recorder, and say where its time went.
+
+    Parameters
+    ----------
+    n_steps : int, optional
+        Of each kind; as many as fit into `BUDGET_S` where None.
+    """
+    plain, recorder = step.kernels, Recorder(step.kernels)
+    warmup_s = _timed(step)
+    once = min(_timed(step), _timed(step))
+    if n_steps is None:
+        n_steps = int(min(max(BUDGET_S / 2 / once, LEAST_STEPS), MOST_STEPS))
+    plain_s, recorded_s, ends = [], [], []
+    for _ in range(n_steps):
+        plain_s.append(_timed(step))
+        step.use(recorder)
+        recorded_s.append(_timed(step))
+        ends.append(recorder.n_recorded)
+        step.use(plain)
+    calls = recorder.take()
+    steps = [calls[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+    return StepProfile(
+        target=target, batch=step.batch, ceilings=ceilings, lines=_lines(steps, ceilings), timeline=tuple(steps[-1]),
+        n_steps=n_steps, warmup_s=warmup_s, wall_s=float(np.median(plain_s)), recorded_s=float(np.median(recorded_s)),
+        overhead=float(np.median(np.array(recorded_s) / np.array(plain_s))) - 1.0,
+    )  # fmt: skip
