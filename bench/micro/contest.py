@@ -1,13 +1,12 @@
 """Contestants of one benchmark, measured side by side: warmed up, checked, interleaved.
 
-The words are pyperf's: a contestant's *warm-up* is its first call; then come *rounds* of several *loops* each; a
-*value* is the time of a round divided by its loops.
+The words are pyperf's: after the *warm-up* come *rounds* of several *loops* each; a *value* is the time of a round
+divided by its loops.
 """
 
 from __future__ import annotations
 
 import gc
-import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,21 +14,24 @@ from typing import Any
 
 import numpy as np
 
-from kernels import Kernels
-from kernels.cases import Case, compare
-from kernels.spec import KernelSpec
+from bench.profiling.recorder import OUTPUTS, describe_shapes, flops_of
+from kernels import Kernels, load
+from kernels.cases import Case
+from kernels.spec import BY_NAME, KernelSpec
+from kernels.validation import compare, outputs
 
 #: A round lasts at least this long, so that reading the clock (about 50 ns) weighs nothing.
 ROUND_S = 0.5e-3
 MIN_ROUNDS, MAX_ROUNDS = 5, 50
+#: The second contestant of the fastest backend.
+AGAIN = "again"
 
 
 @dataclass
 class Timing:
     """What was measured of one contestant."""
 
-    warmup_s: float  # the first call: compilation, page faults, cold caches
-    loops: int = 1
+    loops: int
     values_s: list[float] = field(default_factory=list)
 
     @property
@@ -38,11 +40,6 @@ class Timing:
 
 
 # -- one kernel on one case --------------------------------------------------------------------------------------------
-
-
-def copied(value: Any) -> Any:
-    """Return arrays copied (strides kept where they are those of a C or Fortran array), anything else as it is."""
-    return value.copy(order="K") if isinstance(value, np.ndarray) else value
 
 
 @dataclass(frozen=True)
@@ -59,33 +56,47 @@ class Prepared:
 
     @property
     def flops(self) -> int:
-        sizes = {k: v for k, v in self.options.items() if k not in ("out", "argmax_out", "n_threads")}
-        return self.spec.flops(*self.arguments, **sizes)
+        return flops_of(self.spec, self.arguments, self.options)
 
-    def n_bytes(self, result: Any) -> int:
-        return self.spec.bytes_moved(self.arguments, self.options, result)
+    @property
+    def n_bytes(self) -> int:
+        written = tuple(v for k, v in self.options.items() if k in OUTPUTS)
+        return self.spec.bytes_moved(self.arguments, self.options, written)
 
-
-def prepare(kernels: Kernels, spec: KernelSpec, arguments: tuple, options: Mapping[str, Any], n_threads: int) -> Prepared:
-    """Copy the inputs, and call the kernel once to learn what its outputs look like."""
-    method = getattr(kernels, spec.name)
-    own = tuple(copied(value) for value in arguments)
-    settings = {name: copied(value) for name, value in options.items()} | {"n_threads": n_threads}
-    parameters = inspect.signature(getattr(Kernels, spec.name)).parameters
-    if "out" in parameters and "out" not in settings:
-        result = method(*(copied(value) for value in arguments), **settings)
-        arrays = [r for r in (result if isinstance(result, tuple) else (result,)) if isinstance(r, np.ndarray)]
-        settings |= dict(zip(("out", "argmax_out"), arrays, strict=False))
-    return Prepared(spec, method, own, settings)
+    @property
+    def shapes(self) -> str:
+        return describe_shapes(self.arguments, self.options)
 
 
-def answer(prepared: Prepared) -> tuple:
-    """Call a kernel once and return all that it gives, arrays that it changed in place included."""
-    result = prepared()
-    results = result if isinstance(result, tuple) else () if result is None else (result,)
-    if prepared.spec.in_place:
-        results += tuple(v for i, v in enumerate(prepared.arguments) if i != 1 and isinstance(v, np.ndarray))
-    return tuple(copied(value) for value in results)
+def prepare(kernels: Kernels, case: Case, dtype: str, n_threads: int, expected: tuple, seed: int = 0) -> Prepared:
+    """Make a case's inputs once more, with output arrays like the `expected` ones, as training calls the kernels."""
+    spec = BY_NAME[case.kernel]
+    arguments, options = case.make(dtype, seed)
+    options = {**options, "n_threads": n_threads}
+    if not spec.in_place:
+        arrays = [np.zeros_like(array) for array in expected if isinstance(array, np.ndarray)]
+        options = {**dict(zip(OUTPUTS, arrays, strict=False)), **options}
+    return Prepared(spec, getattr(kernels, spec.name), arguments, options)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the first call of a contestant gave: how long it took, and what is wrong with its answer (None: nothing)."""
+
+    first_call_s: float
+    wrong: str | None
+
+
+def check(contestant: Kernels, case: Case, dtype: str, n_threads: int, expected: tuple, seed: int = 0) -> Check:
+    """Call a kernel for the first time and hold all that it gives against the reference."""
+    arguments, options = case.make(dtype, seed)
+    start = time.perf_counter()
+    try:
+        actual = outputs(contestant, case.kernel, arguments, {**options, "n_threads": n_threads})
+    except Exception as error:  # whatever a kernel raises is an answer, and a wrong one; the others go on
+        return Check(time.perf_counter() - start, f"{type(error).__name__}: {error}")
+    first_call_s = time.perf_counter() - start
+    return Check(first_call_s, compare(BY_NAME[case.kernel], actual, expected, *case.make(dtype, seed)))
 
 
 # -- several side by side ----------------------------------------------------------------------------------------------
@@ -126,10 +137,10 @@ def interleave(
     """
     timings, plans = {}, {}
     for name, call in contestants.items():
-        timings[name] = Timing(warmup_s=_round(call, 1))
+        _round(call, 1)  # warm-up: a call that may still compile or fault pages in
         call_s = min(_round(call, 1), _round(call, 1))
-        timings[name].loops, rounds = _rounds(call_s, budget_s, least=2 if name in few_rounds else MIN_ROUNDS)
-        plans[name] = rounds
+        loops, plans[name] = _rounds(call_s, budget_s, least=2 if name in few_rounds else MIN_ROUNDS)
+        timings[name] = Timing(loops)
     names = list(contestants)
     was_collecting = gc.isenabled()
     gc.disable()
@@ -143,3 +154,77 @@ def interleave(
         if was_collecting:
             gc.enable()
     return timings
+
+
+# -- a contest ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One kernel on one case, dtype and thread count: what backends are compared on."""
+
+    case: Case
+    dtype: str
+    n_threads: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.case.kernel} {self.case.name} {self.dtype} {self.n_threads}t"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one backend in a contest. Wrong ones have no timing.
+
+    Attributes
+    ----------
+    aa_ratio : float, optional
+        Of a second, independent contestant of the same backend to the first: how much of a ratio is noise.
+    """
+
+    backend: str
+    wrong: str | None
+    first_call_s: float
+    shapes: str = ""
+    flops: int = 0
+    n_bytes: int = 0
+    timing: Timing | None = None
+    aa_ratio: float | None = None
+
+
+def hold(contest: Contest, backends: Mapping[str, Kernels], *, budget_s: float = 0.1, seed: int = 0) -> dict[str, Result]:
+    """Check every backend, then time the right ones side by side.
+
+    Parameters
+    ----------
+    backends : mapping of name -> Kernels
+        The fastest first: it is the one that also runs against itself.
+
+    Examples
+    --------
+    >>> import kernels
+    >>> from kernels.cases import cases
+    >>> results = hold(Contest(cases("relu", "S")[0], "float32", 1), {"reference": kernels.load("reference")})
+    >>> results["reference"].wrong is None and results["reference"].timing.median_s > 0
+    True
+    """
+    case, dtype, n_threads = contest.case, contest.dtype, contest.n_threads
+    expected = outputs(load("reference"), case.kernel, *case.make(dtype, seed))
+    checks = {name: check(k, case, dtype, n_threads, expected, seed) for name, k in backends.items()}
+    right = [name for name in backends if checks[name].wrong is None]
+
+    def ready(name: str) -> Prepared:
+        return prepare(backends[name], case, dtype, n_threads, expected, seed)
+
+    prepared = {name: ready(name) for name in right}
+    racers = dict(prepared)
+    if right and right[0] != "reference":
+        racers[AGAIN] = ready(right[0])
+    timings = interleave(racers, budget_s=budget_s, few_rounds=("reference",))
+    results = {name: Result(name, checks[name].wrong, checks[name].first_call_s) for name in backends}
+    for name, call in prepared.items():
+        aa_ratio = timings[AGAIN].median_s / timings[name].median_s if AGAIN in racers and name == right[0] else None
+        results[name] = Result(
+            name, None, checks[name].first_call_s, call.shapes, call.flops, call.n_bytes, timings[name], aa_ratio
+        )
+    return results

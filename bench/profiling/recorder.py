@@ -21,7 +21,11 @@ from typing import Any
 import numpy as np
 
 from kernels import Kernels
-from kernels.spec import BY_NAME
+from kernels.spec import BY_NAME, KernelSpec
+
+
+#: Options that hold what a kernel writes, in the order of what it returns.
+OUTPUTS = ("out", "argmax_out")
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def describe_shapes(arguments: tuple, options: dict[str, Any]) -> str:
     >>> describe_shapes((np.zeros((2, 3)), 5), {"out": np.zeros((2, 2)), "bias": np.zeros(4)})
     '2x3, 4'
     """
-    arrays = [*arguments, *(v for k, v in options.items() if k not in ("out", "argmax_out"))]
+    arrays = [*arguments, *(v for k, v in options.items() if k not in OUTPUTS)]
     return ", ".join("x".join(map(str, v.shape)) or "()" for v in arrays if isinstance(v, np.ndarray))
 
 
@@ -82,6 +86,12 @@ def by_position(name: str, arguments: tuple, options: dict[str, Any]) -> tuple[t
     rest = dict(options)
     missing = positional_parameters(name)[len(arguments) :]
     return (*arguments, *(rest.pop(parameter) for parameter in missing)), rest
+
+
+def flops_of(spec: KernelSpec, arguments: tuple, options: dict[str, Any]) -> int:
+    """Return the FLOPs of a call by the formula of its spec."""
+    sizes = {k: v for k, v in options.items() if k not in (*OUTPUTS, "n_threads")}
+    return spec.flops(*arguments, **sizes)
 
 
 class Recorder:
@@ -190,12 +200,11 @@ class Recorder:
             return Call(name, label, "", **times, flops=0, n_bytes=arguments, is_kernel=False)
         spec = BY_NAME[name]
         arguments, options = by_position(name, arguments, options)
-        sizes = {k: v for k, v in options.items() if k not in ("out", "argmax_out", "n_threads")}
         return Call(
             kernel=name,
             label=label,
             shapes=describe_shapes(arguments, options),
             **times,
-            flops=spec.flops(*arguments, **sizes),
+            flops=flops_of(spec, arguments, options),
             n_bytes=spec.bytes_moved(arguments, options, result),
         )

@@ -4,16 +4,14 @@ The same step runs in turn without the recorder and with it. Its wall time is th
 of each call the median of the runs *with*; the sum of the calls is then held against the wall time. What remains is
 Python between the kernels, and error. The ratio of the two kinds of runs is what recording costs.
 
-The step is the one of the estimators: gather a batch, forward, loss, backward, update.
+The step is the one that the estimators take (``models.training.training_step``), on batches gathered as theirs are.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -26,12 +24,15 @@ from models.architectures import build
 from models.losses import SoftmaxCrossEntropy
 from models.network import Network
 from models.optimizers import SGD, Adam
+from models.training import Batches, training_step
 
 #: How long the timed steps may take together, where the caller does not say how many.
 BUDGET_S = 4.0
 LEAST_STEPS, MOST_STEPS = 5, 300
 #: Batches of data that the step walks through, so that it does not always find its input in the cache.
 N_BATCHES = 8
+#: Strength of the L2 term: the estimators' default.
+ALPHA = 1e-4
 
 
 class TrainingStep:
@@ -62,68 +63,51 @@ class TrainingStep:
         solver: str = "sgd", seed: int = 0,
     ):  # fmt: skip
         rng = np.random.RandomState(seed)
-        shape = target.input_shape
-        layers = build(target.architecture, shape, N_CLASSES)
+        layers = build(target.architecture, target.input_shape, N_CLASSES)
         self.network = Network(layers, kernels=kernels, dtype=dtype, max_batch=batch, n_threads=n_threads)
         self.network.initialize(rng)
-        self._loss = SoftmaxCrossEntropy(kernels, dtype, batch, N_CLASSES, n_threads)
-        optimizer = {"sgd": partial(SGD, learning_rate_init=1e-3), "adam": Adam}[solver]
-        self._optimizer = optimizer(self.network.vector, self.network.n_weights)
-        self._x = rng.standard_normal((N_BATCHES * batch, *shape)).astype(dtype)
-        self._y = rng.randint(0, N_CLASSES, len(self._x))
-        self._x_batch = np.empty((batch, *shape), dtype)
-        self._y_batch = np.empty(batch, self._y.dtype)
-        self._order = rng.permutation(len(self._x)).reshape(N_BATCHES, batch)
-        self._turn = 0
-        self.n_threads = n_threads
+        self.batch = batch
         self.kernels = kernels
-        self._recorder: Recorder | None = None
-
-    @property
-    def batch(self) -> int:
-        return len(self._x_batch)
+        self.loss = SoftmaxCrossEntropy(kernels, dtype, batch, N_CLASSES, n_threads)
+        optimizer = {"sgd": partial(SGD, learning_rate_init=1e-3), "adam": Adam}[solver]
+        self.optimizer = optimizer(self.network.vector, self.network.n_weights)
+        x = rng.standard_normal((N_BATCHES * batch, *target.input_shape)).astype(dtype)
+        y = rng.randint(0, N_CLASSES, len(x))
+        self._batches = Batches(x, y, None, batch)
+        self._batch_bytes = 2 * batch * (x.nbytes + y.nbytes) // len(x)
+        self._order = rng.permutation(len(x)).reshape(N_BATCHES, batch)
+        self._turn = 0
+        self.use(kernels)
 
     def use(self, kernels: Kernels | Recorder) -> None:
-        """Exchange the kernels; with a `Recorder` each layer also says when it is at work."""
-        self.kernels = kernels
-        self._loss.k = kernels
-        self._recorder = kernels if isinstance(kernels, Recorder) else None
+        """Exchange the kernels; with a `Recorder`, also say which layer is at work."""
+        self.kernels = self.network.kernels = self.loss.k = kernels
+        recorder = kernels if isinstance(kernels, Recorder) else None
         for position, layer in enumerate(self.network.layers, start=1):
-            layer.bind_kernels(kernels, self.n_threads)
-            for direction in ("forward", "backward"):
-                layer.__dict__.pop(direction, None)  # what a recorder has put there
-                if self._recorder is not None:
-                    name = f"{position} {layer.name}"
-                    setattr(layer, direction, self._recorder.labelled(name, getattr(layer, direction)))
+            layer.bind_kernels(kernels, self.network.n_threads)
+            _labelled(layer, ("forward", "backward"), recorder, f"{position} {layer.name}")
+        _labelled(self.optimizer, ("update",), recorder, "update")
+        self._loss = self.loss if recorder is None else recorder.labelled("loss", self.loss)
+        gather = partial(recorder.other, "gather batch", n_bytes=self._batch_bytes) if recorder else None
+        self._gather = self._take if gather is None else lambda: gather(self._take)
 
-    def _section(self, label: str, function: Callable[[], Any]) -> Any:
-        return function() if self._recorder is None else self._recorder.labelled(label, function)()
-
-    def _gather(self) -> None:
+    def _take(self) -> tuple:
         rows = self._order[self._turn % N_BATCHES]
         self._turn += 1
-        np.take(self._x, rows, axis=0, out=self._x_batch, mode="clip")
-        np.take(self._y, rows, out=self._y_batch, mode="clip")
+        return self._batches.take(rows)
 
     def __call__(self) -> float:
         """Run one step and return the loss of its batch."""
-        network = self.network
-        if self._recorder is None:
-            self._gather()
-        else:
-            self._recorder.other("gather batch", self._gather, 2 * (self._x_batch.nbytes + self._y_batch.nbytes))
-        z = network.forward(self._x_batch)
-        delta = network.delta(len(z))
-        loss = self._section("loss", lambda: self._loss(z, self._y_batch, None, delta))
-        network.backward(delta)
-        self._section("update", self._update)
-        return loss
+        x, y, _ = self._gather()
+        return training_step(self.network, self._loss, self.optimizer, x, y, alpha=ALPHA)
 
-    def _update(self) -> None:
-        network = self.network
-        self._optimizer.update(
-            self.kernels, network.vector, network.gradient, weight_decay=1e-4, n_threads=self.n_threads
-        )
+
+def _labelled(owner: object, methods: tuple[str, ...], recorder: Recorder | None, label: str) -> None:
+    """Let the calls made inside some methods of an object bear a label; without a recorder put the methods back."""
+    for method in methods:
+        owner.__dict__.pop(method, None)  # the label of an earlier recorder: below it is the method of the class
+        if recorder is not None:
+            setattr(owner, method, recorder.labelled(label, getattr(owner, method)))
 
 
 # -- the profile -------------------------------------------------------------------------------------------------------
