@@ -192,13 +192,18 @@ class Result:
     aa_ratio: float | None = None
 
 
-def hold(contest: Contest, backends: Mapping[str, Kernels], *, budget_s: float = 0.1, seed: int = 0) -> dict[str, Result]:
+def hold(
+    contest: Contest, backends: Mapping[str, Kernels], *, budget_s: float = 0.1, against_itself: bool = True,
+    seed: int = 0,
+) -> dict[str, Result]:  # fmt: skip
     """Check every backend, then time the right ones side by side.
 
     Parameters
     ----------
     backends : mapping of name -> Kernels
-        The fastest first: it is the one that also runs against itself.
+        The fastest first.
+    against_itself : bool
+        Whether the first one runs a second time, as a stranger (A/A).
 
     Examples
     --------
@@ -218,7 +223,7 @@ def hold(contest: Contest, backends: Mapping[str, Kernels], *, budget_s: float =
 
     prepared = {name: ready(name) for name in right}
     racers = dict(prepared)
-    if right and right[0] != "reference":
+    if against_itself and right and right[0] != "reference":
         racers[AGAIN] = ready(right[0])
     timings = interleave(racers, budget_s=budget_s, few_rounds=("reference",))
     results = {name: Result(name, checks[name].wrong, checks[name].first_call_s) for name in backends}
