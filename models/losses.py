@@ -108,7 +108,7 @@ class SoftmaxCrossEntropy(Loss):
         """One loss per sample, by way of the probabilities."""
         n = z.shape[0]
         probability = self._work(n)
-        softmax(z, probability)
+        softmax(z, probability, self._row(n))
         index = np.add(self._starts(n), labels, out=self._index(n))
         losses = np.take(probability.reshape(-1), index, out=self._row(n), mode="clip")
         np.clip(losses, self.eps if self.clip else 0.0, 1.0 - self.eps if self.clip else 1.0, out=losses)
@@ -168,8 +168,8 @@ class PoissonDeviance(Loss):
         return self._mean(work.sum(axis=1, out=self._row(n)), weight)
 
 
-def softmax(z: np.ndarray, out: np.ndarray) -> None:
-    """Write exp(z) / sum(exp(z)) of each row into `out`, shifted so that nothing overflows.
+def softmax(z: np.ndarray, out: np.ndarray, row: np.ndarray | None = None) -> None:
+    """Write exp(z) / sum(exp(z)) of each row into `out`, shifted so that nothing overflows; `row` (N,) is scratch.
 
     Examples
     --------
@@ -178,6 +178,6 @@ def softmax(z: np.ndarray, out: np.ndarray) -> None:
     >>> out
     array([[0.5, 0.5]])
     """
-    np.subtract(z, z.max(axis=1, keepdims=True), out=out)
+    np.subtract(z, z.max(axis=1, out=row)[:, None], out=out)
     np.exp(out, out=out)
-    out /= out.sum(axis=1, keepdims=True)
+    out /= out.sum(axis=1, out=row)[:, None]

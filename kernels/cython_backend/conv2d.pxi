@@ -50,7 +50,7 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, bias, cnp.ndarray out, geometry, str ac
     cdef const real* images = <const real*>cnp.PyArray_DATA(x)
     cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
     cdef real* target = <real*>cnp.PyArray_DATA(out)
-    cdef const real* shift = NULL if bias is None else <const real*>cnp.PyArray_DATA(bias)
+    cdef const real* shift = data_or_null(bias)
     cdef Py_ssize_t g
     cdef int failed = 0
     memset(&p, 0, sizeof(Product))
@@ -65,7 +65,8 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, bias, cnp.ndarray out, geometry, str ac
             patches_of_input(&p.a.patches, &s, images, g)
             p.b.data = filters + g * p.n
             p.c = target + g * p.n
-            p.bias = NULL if shift == NULL else shift + g * p.n
+            if shift != NULL:
+                p.bias = shift + g * p.n
             failed += run_product(&p, n_threads)
     if failed:
         raise MemoryError("no memory for the packing buffers of conv2d")

@@ -28,13 +28,13 @@ cdef inline real fast_exp(real x) noexcept nogil:
         p = p * r + <real>(1.0 / 40320.0)
         p = p * r + <real>(1.0 / 5040.0)
         # the bits of (n + 1.5 * 2**52) hold n in their low end: an integer without a conversion instruction
-        shift = (bits_from_real(n + <real>6755399441055744.0) + 1023) << 52
+        shift = (bits_from_real(n + <real>6755399441055744.0) + 1023) << MANTISSA_BITS
     else:
         clamped = -87.0 if x < -87.0 else x
         n = (clamped * <real>1.44269504 + <real>12582912.0) - <real>12582912.0
         r = (clamped - n * <real>0.693359375) - n * <real>-2.12194440e-4
         p = <real>(1.0 / 5040.0)
-        shift = (bits_from_real(n + <real>12582912.0) + 127) << 23
+        shift = (bits_from_real(n + <real>12582912.0) + 127) << MANTISSA_BITS
     p = p * r + <real>(1.0 / 720.0)
     p = p * r + <real>(1.0 / 120.0)
     p = p * r + <real>(1.0 / 24.0)

@@ -358,6 +358,12 @@ cdef int run_product(const Product* p, int n_threads) noexcept nogil:
     return multiply_by_depth(p, n_threads)
 
 
+cdef const real* data_or_null(x) except? NULL:
+    if x is None:
+        return NULL
+    return <const real*>cnp.PyArray_DATA(<cnp.ndarray?>x)
+
+
 cdef void describe_matrix(Operand* operand, cnp.ndarray x):
     operand.kind = STRIDED
     operand.data = <const real*>cnp.PyArray_DATA(x)
@@ -375,7 +381,7 @@ def gemm(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, double alpha, double bet
     p.m, p.k, p.n = cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(a, 1), cnp.PyArray_DIM(b, 1)
     p.c_stride = p.n
     p.alpha, p.beta = <real>alpha, <real>beta
-    p.bias = NULL if bias is None else <const real*>cnp.PyArray_DATA(bias)
+    p.bias = data_or_null(bias)
     p.activation = activation_code(activation)
     with nogil:
         failed = run_product(&p, n_threads)

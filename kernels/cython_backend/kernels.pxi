@@ -16,6 +16,7 @@ from libc.string cimport memcpy, memset
 
 cdef extern from "support.h" nogil:
     ctypedef real vector "depthbench_vector"
+    enum: MANTISSA_BITS
     ctypedef int64_t bits_t "depthbench_bits"
     vector vector_load(const real* p)
     void vector_store(real* p, vector v)

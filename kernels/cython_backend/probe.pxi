@@ -1,24 +1,28 @@
 # Loops whose work is known: what the machine can do at most in this instruction set and dtype.
 
 
+cdef enum:
+    CHAINS = 12
+
+
 cdef inline void fma_block(Py_ssize_t n, real* sink) noexcept nogil:
-    # 16 chains of dependent updates: more than latency times units on any CPU these modules are made for.
-    cdef vector acc[16]
+    # Independent chains of dependent updates: more than latency times units (4 * 2), and few enough for 16 registers.
+    cdef vector acc[CHAINS]
     cdef vector scale, shift
     cdef Py_ssize_t i, k
-    for i in range(16):
+    for i in range(CHAINS):
         acc[i] = vector_load(sink)
     scale = vector_load(sink) * <real>0.999
     shift = vector_load(sink) * <real>0.001
     for k in range(n):
-        for i in range(16):
+        for i in range(CHAINS):
             acc[i] = acc[i] * scale + shift
-    for i in range(16):
+    for i in range(CHAINS):
         vector_store(sink, vector_load(sink) + acc[i])
 
 
 def fma_loop(Py_ssize_t n_iterations, int n_threads):
-    """Run `n_iterations` of 16 independent vector multiply-adds on each thread; return the FLOPs that were executed."""
+    """Run `n_iterations` of 12 independent vector multiply-adds on each thread; return the FLOPs that were executed."""
     cdef Py_ssize_t t
     cdef real* sinks = <real*>malloc(n_threads * 64 * LANES * sizeof(real))
     if sinks == NULL:
@@ -29,4 +33,4 @@ def fma_loop(Py_ssize_t n_iterations, int n_threads):
         for t in prange(n_threads, num_threads=n_threads, schedule="static"):
             fma_block(n_iterations, sinks + t * 64 * LANES)
     free(sinks)
-    return 2 * 16 * LANES * n_iterations * n_threads
+    return 2 * CHAINS * LANES * n_iterations * n_threads

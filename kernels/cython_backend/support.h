@@ -15,9 +15,11 @@
 #if DEPTHBENCH_FLOAT64
 typedef double depthbench_real;
 typedef uint64_t depthbench_bits;
+enum { MANTISSA_BITS = 52 };
 #else
 typedef float depthbench_real;
 typedef uint32_t depthbench_bits;
+enum { MANTISSA_BITS = 23 };
 #endif
 
 typedef depthbench_real depthbench_vector __attribute__((vector_size(DEPTHBENCH_VECTOR_BYTES)));

@@ -1,0 +1,48 @@
+# The two commands of the README, and their longer sisters. Everything is installed into .venv in this folder.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest --timeout=600
+SOURCES := pyproject.toml setup.py $(wildcard kernels/cython_backend/*.pyx kernels/cython_backend/*.pxi kernels/cython_backend/*.h)
+
+.PHONY: run test test-peers test-all lint clean
+
+# Set up, and run the default suite on scikit-learn's embedded digits.
+run: $(VENV)/.installed
+	$(BIN)/depthbench run
+
+# Set up, and run all tests but the long ones and the comparisons with PyTorch and ONNX Runtime.
+test: $(VENV)/.installed-dev
+	$(PYTEST) -m "not slow and not peers"
+
+# Install PyTorch and ONNX Runtime too, and run the tests that compare with them.
+test-peers: $(VENV)/.installed-peers
+	$(PYTEST) -m "peers and not slow"
+
+# Everything, the long ones included (random kills, large fuzzing, sanitizers).
+test-all: $(VENV)/.installed-dev
+	$(PYTEST)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "depthbench needs Python >= 3.11; $(PYTHON) is `$(PYTHON) --version`. Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/bin/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $@ $(VENV)/.installed
+
+# depthbench is there already: this adds the extra's packages and builds nothing. PEERS names exact versions to take.
+$(VENV)/.installed-peers: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PEERS) "depthbench[peers]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info kernels/cython_backend/*.c kernels/cython_backend/*.so
