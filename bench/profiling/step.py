@@ -85,9 +85,10 @@ class TrainingStep:
         recorder = kernels if isinstance(kernels, Recorder) else None
         for position, layer in enumerate(self.network.layers, start=1):
             layer.bind_kernels(kernels, self.network.n_threads)
-            _labelled(layer, ("forward", "backward"), recorder, f"{position} {layer.name}")
-        _labelled(self.optimizer, ("update",), recorder, "update")
-        self._loss = self.loss if recorder is None else recorder.labelled("loss", self.loss)
+            for direction in ("forward", "backward"):
+                _labelled(layer, direction, recorder, f"{direction}/{position} {layer.name}")
+        _labelled(self.optimizer, "update", recorder, "update/")
+        self._loss = self.loss if recorder is None else recorder.labelled("loss/", self.loss)
         gather = partial(recorder.other, "gather batch", n_bytes=self._batch_bytes) if recorder else None
         self._gather = self._take if gather is None else lambda: gather(self._take)
 
@@ -102,12 +103,11 @@ class TrainingStep:
         return training_step(self.network, self._loss, self.optimizer, x, y, alpha=ALPHA)
 
 
-def _labelled(owner: object, methods: tuple[str, ...], recorder: Recorder | None, label: str) -> None:
-    """Let the calls made inside some methods of an object bear a label; without a recorder put the methods back."""
-    for method in methods:
-        owner.__dict__.pop(method, None)  # the label of an earlier recorder: below it is the method of the class
-        if recorder is not None:
-            setattr(owner, method, recorder.labelled(label, getattr(owner, method)))
+def _labelled(owner: object, method: str, recorder: Recorder | None, label: str) -> None:
+    """Let the calls made inside a method of an object bear a label; without a recorder put the method back."""
+    owner.__dict__.pop(method, None)  # the label of an earlier recorder: below it is the method of the class
+    if recorder is not None:
+        setattr(owner, method, recorder.labelled(label, getattr(owner, method)))
 
 
 # -- the profile -------------------------------------------------------------------------------------------------------
@@ -115,10 +115,14 @@ def _labelled(owner: object, methods: tuple[str, ...], recorder: Recorder | None
 
 @dataclass(frozen=True)
 class Line:
-    """One call of a step (or several, added up): who called what, how often, and what became of it."""
+    """One call of a step (or several, added up): who called what, how often, and what became of it.
+
+    `phase` is "forward", "loss", "backward", "update", or nothing; `layer` its position in the network and its name.
+    """
 
     kernel: str
-    label: str
+    phase: str
+    layer: str
     shapes: str
     calls: int
     rate: roofline.Rate
@@ -171,10 +175,10 @@ def added_up(lines: tuple[Line, ...]) -> tuple[Line, ...]:
     groups: dict[str, list[Line]] = {}
     for line in lines:
         groups.setdefault(line.kernel, []).append(line)
-    sums = (
-        Line(kernel, "", "", sum(m.calls for m in members), roofline.total([m.rate for m in members]), members[0].is_kernel)
-        for kernel, members in groups.items()
-    )
+    sums = []
+    for kernel, members in groups.items():
+        rate = roofline.total([line.rate for line in members])
+        sums.append(Line(kernel, "", "", "", sum(line.calls for line in members), rate, members[0].is_kernel))
     return tuple(sorted(sums, key=lambda line: -line.rate.seconds))
 
 
@@ -188,7 +192,8 @@ def _lines(steps: list[list[Call]], ceilings: Ceilings) -> tuple[Line, ...]:
         first = same[0]
         seconds = float(np.median([call.seconds for call in same]))
         rate = roofline.rate(ceilings, seconds, first.flops, first.n_bytes)
-        lines.append(Line(first.kernel, first.label, first.shapes, 1, rate, first.is_kernel))
+        phase, _, layer = first.label.partition("/")
+        lines.append(Line(first.kernel, phase, layer, first.shapes, 1, rate, first.is_kernel))
     return tuple(lines)
 
 

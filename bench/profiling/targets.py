@@ -6,9 +6,11 @@ A perceptron is ``mlp`` (784-256-128-10, the network that the published comparis
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
+
+from bench.errors import InputError
+from bench.names import suggestion
 
 N_CLASSES = 10
 _MLP = re.compile(r"mlp((?:_[1-9]\d{0,4})*)", re.ASCII)
@@ -42,7 +44,7 @@ def find(name: str) -> Target:
 
     Raises
     ------
-    ValueError
+    InputError
         Unknown; the message says what there is, the nearest first.
 
     Examples
@@ -64,8 +66,7 @@ def find(name: str) -> Target:
         hidden = tuple(match[1].split("_")[1:]) or _MLP_HIDDEN
         return Target(name, (*hidden, "out"), _MLP_INPUT)
     kernels, networks = names()
-    near = difflib.get_close_matches(name, (*kernels, *networks), n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise ValueError(
-        f"unknown target {name!r}{hint}\nKernels: {', '.join(kernels)}\nTraining steps: {', '.join(networks)}"
+    raise InputError(
+        f"unknown target {name!r}{suggestion(name, (*kernels, *networks))}\n"
+        f"Kernels: {', '.join(kernels)}\nTraining steps: {', '.join(networks)}"
     )
