@@ -179,6 +179,23 @@ def _run_cells(
             finish(row)
 
 
+def show_plan(suite: Suite, console: Console) -> int:
+    """Print which cells a suite has, without running any; return the exit code."""
+    from bench.execution import Bench, Context
+
+    bench = Bench(Context(**{**_context(suite, Path()), "cache_folder": None}))
+    datasets, own_models = bench.check(), bench.own_models
+    cells = plan(suite, own_models)
+    reasons = {c: reason_to_skip(c, datasets[c.dataset], own_models) for c in cells}
+    for c in cells:
+        where = f"{c.dataset} {c.feature_set} {c.model} {c.backend} threads={c.threads} repeat={c.repeat} fold={c.fold}"
+        console.print(f"{where}{f'  skipped: {reasons[c]}' if reasons[c] else ''}", soft_wrap=True, highlight=False)
+    n_skipped = sum(reason is not None for reason in reasons.values())
+    limit = f"{suite.timeout_s:g} s at most for each"
+    console.print(f"{len(cells)} cells: {len(cells) - n_skipped} to run ({limit}), {n_skipped} skipped", highlight=False)
+    return DONE if n_skipped < len(cells) else NOTHING_RAN
+
+
 def _remove_empty_logs(folder: Path) -> None:
     """Keep the logs in which something stands."""
     for log in folder.glob("*.log"):
