@@ -66,6 +66,12 @@ class Ceilings:
                 level["capacity_bytes"] = None
         return values
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Ceilings:
+        """Return what :meth:`to_dict` was made of."""
+        levels = [{**level, "capacity_bytes": level["capacity_bytes"] or math.inf} for level in values["levels"]]
+        return cls(**{**values, "levels": tuple(Level(**level) for level in levels)})
+
 
 def _best_rate(run: Callable[[int], float], tries: int = TRIES, seconds: float = TRY_S) -> float:
     """Return the best units per second of ``run(n)``, which does n rounds and returns the units of work done."""
