@@ -3,7 +3,7 @@
 #   C[i, j] = act(alpha * sum_k A[i, k] * B[k, j] + beta * C[i, j] + bias[j])
 #
 # Five loops (BLIS): columns by BLOCK_COLUMNS, depth by BLOCK_DEPTH -> pack B; rows by BLOCK_ROWS -> pack A; then tiles.
-# A and B are `Operand`s: strided matrices, or the patches of images, which exist only while they are being packed.
+# A and B are `Operand`s (pack.pxi): strided matrices, or the patches of images.
 # Threads divide the rows (or the depth, where there are few rows) and each packs for itself: no waiting, and the same
 # sums in the same order at every run with the same number of threads.
 #
@@ -15,34 +15,12 @@ cdef enum:
     SLOT_A = 0
     SLOT_B = 1
     SLOT_PARTIAL = 2
-    STRIDED = 0
-    PATCHES = 1
-    PATCHES_TRANSPOSED = 2
-    BY_ROWS = 0
-    BY_COLUMNS = 1
 
 cdef enum:
     ACT_NONE = 0
     ACT_RELU = 1
     ACT_SIGMOID = 2
     ACT_TANH = 3
-
-# Where the pixel under a kernel position lies:  source = (out * step + tap * tap_step + offset) / divisor, where that divides.
-# Forward: step = stride, tap_step = dilation, offset = -padding, divisor = 1. Gradient for the input: the images exchange their
-# roles and the taps are counted backwards; step = 1, offset = padding - (kernel - 1) * dilation, divisor = stride.
-cdef struct Patches:
-    const real* image       # (batch, height, width, channels_total), shifted to the first channel of the group
-    const real* image_end   # behind its last element
-    Py_ssize_t height, width, channels_total, channels
-    Py_ssize_t kernel_h, kernel_w, out_h, out_w
-    Py_ssize_t step_h, step_w, tap_h, tap_w, offset_h, offset_w, divisor_h, divisor_w
-
-cdef struct Operand:
-    int kind
-    const real* data
-    const real* end                        # of B: behind the last element that may be read
-    Py_ssize_t row_stride, column_stride   # in elements
-    Patches patches
 
 cdef struct Product:
     Operand a, b
@@ -55,213 +33,6 @@ cdef struct Product:
 
 cdef int activation_code(str name):
     return ACT_NONE if name is None else ACT_RELU if name == "relu" else ACT_SIGMOID if name == "sigmoid" else ACT_TANH
-
-
-cdef inline void copy_run(real* target, const real* source, Py_ssize_t n) noexcept nogil:
-    # Runs are a few elements long (channels, or a row of a kernel): a call of memcpy would cost more than the copy.
-    cdef Py_ssize_t i = 0
-    while i + LANES <= n:
-        vector_store(target + i, vector_load(source + i))
-        i += LANES
-    while i < n:
-        target[i] = source[i]
-        i += 1
-
-
-cdef inline void copy_over(real* target, const real* source, Py_ssize_t n, const real* end) noexcept nogil:
-    # As copy_run, in whole vectors: up to LANES - 1 elements too many are read and written. The next run overwrites them, or
-    # they fall into the gap between two rows of a panel. Nothing at or behind `end` is read.
-    cdef Py_ssize_t i = 0
-    if source + n + LANES > end:
-        copy_run(target, source, n)
-        return
-    while i < n:
-        vector_store(target + i, vector_load(source + i))
-        i += LANES
-
-
-cdef inline void clear_run(real* target, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        target[i] = 0
-
-
-# An output pixel, counted up without divisions.
-cdef struct Pixel:
-    Py_ssize_t image, oh, ow
-
-
-cdef inline Pixel pixel_at(const Patches* p, Py_ssize_t index) noexcept nogil:
-    cdef Pixel at
-    at.ow = index % p.out_w
-    at.oh = (index // p.out_w) % p.out_h
-    at.image = index // p.out_w // p.out_h
-    return at
-
-
-cdef inline void next_pixel(const Patches* p, Pixel* at) noexcept nogil:
-    at.ow += 1
-    if at.ow == p.out_w:
-        at.ow = 0
-        at.oh += 1
-        if at.oh == p.out_h:
-            at.oh = 0
-            at.image += 1
-
-
-cdef inline bint is_dense(const Patches* p) noexcept nogil:
-    # A row of the kernel meets one piece of memory.
-    return p.channels == p.channels_total and p.tap_w == 1 and p.divisor_w == 1 and p.divisor_h == 1
-
-
-cdef inline void fill_dense(const Patches* p, const Pixel* pixel, Py_ssize_t tap0, Py_ssize_t count,
-                            real* target) noexcept nogil:
-    # target[t] = the patch of `pixel` at (kernel_h, kernel_w, channel) number tap0 + t, for t < count; may write LANES too many.
-    cdef Py_ssize_t h = pixel.oh * p.step_h + p.offset_h, left, row_length = p.width * p.channels
-    cdef Py_ssize_t run = p.kernel_w * p.channels, at = tap0, done = 0, n, lo, hi
-    cdef const real* image = p.image + pixel.image * p.height * row_length
-    left = (pixel.ow * p.step_w + p.offset_w) * p.channels
-    while at >= run:
-        at -= run
-        h += p.tap_h
-    left += at
-    while done < count:
-        n = min(run - at, count - done)
-        if h < 0 or h >= p.height:
-            clear_run(target + done, n)
-        elif left >= 0 and left + n <= row_length:
-            copy_over(target + done, image + h * row_length + left, n, p.image_end)
-        else:
-            lo = min(max(-left, 0), n)
-            hi = min(max(row_length - left, lo), n)
-            clear_run(target + done, lo)
-            copy_run(target + done + lo, image + h * row_length + left + lo, hi - lo)
-            clear_run(target + done + hi, n - hi)
-        done += n
-        h += p.tap_h
-        left -= at
-        at = 0
-
-
-cdef void fill_sparse(const Patches* p, const Pixel* pixel, Py_ssize_t tap0, Py_ssize_t count, real* target) noexcept nogil:
-    # As fill_dense, where the taps of a kernel row lie apart (groups, dilation) or between pixels (divisor > 1).
-    cdef Py_ssize_t base_h = pixel.oh * p.step_h + p.offset_h, base_w = pixel.ow * p.step_w + p.offset_w
-    cdef Py_ssize_t tap = tap0 // p.channels, c = tap0 - tap * p.channels
-    cdef Py_ssize_t kh = tap // p.kernel_w, kw = tap - kh * p.kernel_w, done = 0, n, h, w
-    while done < count:
-        n = min(p.channels - c, count - done)
-        h = base_h + kh * p.tap_h
-        w = base_w + kw * p.tap_w
-        if (h < 0 or w < 0 or (p.divisor_h > 1 and h % p.divisor_h != 0) or (p.divisor_w > 1 and w % p.divisor_w != 0)
-                or h >= p.height * p.divisor_h or w >= p.width * p.divisor_w):
-            clear_run(target + done, n)
-        else:
-            if p.divisor_h > 1:
-                h = h // p.divisor_h
-            if p.divisor_w > 1:
-                w = w // p.divisor_w
-            copy_run(target + done, p.image + ((pixel.image * p.height + h) * p.width + w) * p.channels_total + c, n)
-        done += n
-        c = 0
-        kw += 1
-        if kw == p.kernel_w:
-            kw = 0
-            kh += 1
-
-
-cdef int layout_of(const Operand* a) noexcept nogil:
-    if a.kind == PATCHES_TRANSPOSED or (a.kind == STRIDED and a.row_stride == 1 and a.column_stride != 1):
-        return BY_COLUMNS
-    return BY_ROWS
-
-
-cdef void pack_a(const Operand* a, Py_ssize_t i0, Py_ssize_t rows, Py_ssize_t k0, Py_ssize_t depth, real* panels,
-                 real* scratch) noexcept nogil:
-    # panels[i // TILE_ROWS] = that many rows of A in one of the two layouts; the last panel's missing rows are zeros.
-    cdef Py_ssize_t i, k, r, n
-    cdef Py_ssize_t n_panels = (rows + TILE_ROWS - 1) // TILE_ROWS
-    cdef real* target
-    cdef const real* source
-    cdef Pixel pixel
-    cdef bint dense = a.kind != STRIDED and is_dense(&a.patches)
-    if a.kind != STRIDED:
-        pixel = pixel_at(&a.patches, i0 if a.kind == PATCHES else k0)
-    if layout_of(a) == BY_ROWS:
-        for i in range(rows):
-            target = panels + i * A_STRIDE
-            if a.kind == PATCHES:
-                if dense:
-                    fill_dense(&a.patches, &pixel, k0, depth, target)
-                else:
-                    fill_sparse(&a.patches, &pixel, k0, depth, target)
-                next_pixel(&a.patches, &pixel)
-            else:
-                source = a.data + (i0 + i) * a.row_stride + k0 * a.column_stride
-                if a.column_stride == 1:
-                    copy_run(target, source, depth)
-                else:
-                    for k in range(depth):
-                        target[k] = source[k * a.column_stride]
-        for i in range(rows, n_panels * TILE_ROWS):
-            clear_run(panels + i * A_STRIDE, depth)
-        return
-    for i in range(rows, n_panels * TILE_ROWS + LANES):
-        scratch[i] = 0
-    for k in range(depth):
-        source = scratch
-        if a.kind == PATCHES_TRANSPOSED:
-            if dense:
-                fill_dense(&a.patches, &pixel, i0, rows, scratch)
-            else:
-                fill_sparse(&a.patches, &pixel, i0, rows, scratch)
-            next_pixel(&a.patches, &pixel)
-        elif rows % TILE_ROWS == 0:
-            source = a.data + i0 + (k0 + k) * a.column_stride
-        else:
-            copy_run(scratch, a.data + i0 + (k0 + k) * a.column_stride, rows)
-        # Whole vectors, ascending k: what one writes too many is overwritten by the next, or falls into the gap behind a panel.
-        for i in range(n_panels):
-            target = panels + i * TILE_ROWS * A_STRIDE + k * TILE_ROWS
-            if TILE_ROWS <= LANES and source == scratch:
-                vector_store(target, vector_load(source + i * TILE_ROWS))
-            else:
-                for r in range(TILE_ROWS):
-                    target[r] = source[i * TILE_ROWS + r]
-
-
-cdef void pack_b(const Operand* b, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t k0, Py_ssize_t depth,
-                 real* panels) noexcept nogil:
-    # Panels of TILE_COLUMNS columns, k by k; a last one of LANES where that many hold the rest.
-    cdef Py_ssize_t j = 0, k, r, n, width, block
-    cdef real* target
-    cdef const real* source
-    while j < columns:
-        width = TILE_COLUMNS if columns - j > LANES else LANES
-        n = min(width, columns - j)
-        target = panels + j * depth
-        source = b.data + k0 * b.row_stride + (j0 + j) * b.column_stride
-        if b.column_stride == 1:
-            for k in range(depth):
-                if source + k * b.row_stride + width <= b.end:
-                    # Columns beyond n are never written to C, so they may hold whatever follows.
-                    vector_store(target + k * width, vector_load(source + k * b.row_stride))
-                    if width == TILE_COLUMNS:
-                        vector_store(target + k * width + LANES, vector_load(source + k * b.row_stride + LANES))
-                else:
-                    copy_run(target + k * width, source + k * b.row_stride, n)
-                    clear_run(target + k * width + n, width - n)
-        else:
-            # B is stored transposed: read along k, in blocks whose target stays in the first-level cache.
-            block = 0
-            while block < depth:
-                for r in range(n):
-                    for k in range(block, min(block + 64, depth)):
-                        target[k * width + r] = source[k * b.row_stride + r * b.column_stride]
-                block += 64
-            if n < width:
-                for k in range(depth):
-                    clear_run(target + k * width + n, width - n)
-        j += width
 
 
 cdef void activate_row(int activation, real* row, Py_ssize_t n) noexcept nogil:
