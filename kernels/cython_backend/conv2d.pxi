@@ -3,6 +3,7 @@
 #
 #   forward             Y (pixels x C_out)       = patches of X (pixels x taps)      @ W (taps x C_out)
 #   backward, input     dX (pixels x C)          = patches of dY, mirrored           @ W' (taps' x C), W' = W transposed
+#                       (or, where that would waste most of its work, by scattering: scatter.pxi)
 #   backward, weight    dW (taps x C_out)        = (patches of X)^T                  @ dY (pixels x C_out)
 #
 # Legend: pixels = N * OH * OW (of dX: N * H * W), taps = KH * KW * C // groups (taps': KH * KW * C_out // groups).
@@ -88,12 +89,9 @@ cdef void transpose_filters(const Sizes* s, const real* w, Py_ssize_t group, rea
                 target[((taps - 1 - tap) * n_out + co) * n_c + c] = source[co]
 
 
-def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geometry, int n_threads):
-    cdef Sizes s = sizes_of(geometry)
+cdef int gather_input_gradient(const Sizes* s, const real* dy, const real* w, real* dx, real* transposed,
+                               int n_threads) noexcept nogil:
     cdef Product p
-    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
-    cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
-    cdef real* target = <real*>cnp.PyArray_DATA(out)
     cdef Py_ssize_t g
     cdef int failed = 0
     memset(&p, 0, sizeof(Product))
@@ -101,19 +99,33 @@ def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geomet
     p.m, p.n = s.batch * s.in_h * s.in_w, s.in_c // s.groups
     p.k = s.kernel_h * s.kernel_w * (s.out_c // s.groups)
     p.b.row_stride, p.b.column_stride, p.c_stride = p.n, 1, s.in_c
+    p.b.data, p.b.end = transposed, transposed + p.k * p.n
     p.alpha, p.beta = 1, 0
-    cdef real* transposed = <real*>malloc(max(1, p.k * p.n) * sizeof(real))
-    if transposed == NULL:
-        raise MemoryError("no memory for the transposed filters of conv2d_backward_input")
-    with nogil:
-        p.b.data = transposed
-        p.b.end = transposed + p.k * p.n
-        for g in range(s.groups):
-            transpose_filters(&s, filters, g, transposed)
-            patches_of_output(&p.a.patches, &s, slopes, g)
-            p.c = target + g * p.n
-            failed += run_product(&p, n_threads)
-    free(transposed)
+    for g in range(s.groups):
+        transpose_filters(s, w, g, transposed)
+        patches_of_output(&p.a.patches, s, dy, g)
+        p.c = dx + g * p.n
+        failed += run_product(&p, n_threads)
+    return failed
+
+
+def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geometry, int n_threads):
+    cdef Sizes s = sizes_of(geometry)
+    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
+    cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
+    cdef real* target = <real*>cnp.PyArray_DATA(out)
+    cdef real* transposed = NULL
+    cdef int failed
+    if prefers_scatter(&s):
+        with nogil:
+            failed = scatter_input_gradient(&s, slopes, filters, target, n_threads)
+    else:
+        transposed = <real*>malloc(s.kernel_h * s.kernel_w * (s.in_c // s.groups) * s.out_c * sizeof(real))
+        if transposed == NULL:
+            raise MemoryError("no memory for the transposed filters of conv2d_backward_input")
+        with nogil:
+            failed = gather_input_gradient(&s, slopes, filters, target, transposed, n_threads)
+        free(transposed)
     if failed:
         raise MemoryError("no memory for the packing buffers of conv2d_backward_input")
 

@@ -29,6 +29,7 @@ cdef extern from "support.h" nogil:
     vector vector_select(lanes mask, vector yes, vector no)
     lanes lanes_of(int32_t index)
     lanes lanes_select(lanes mask, int32_t yes, lanes no)
+    vector vector_head(vector v, long n)
     void lanes_store(int32_t* p, lanes v)
     real real_from_bits(bits_t bits)
     bits_t bits_from_real(real x)
@@ -41,6 +42,7 @@ include "patches.pxi"
 include "pack.pxi"
 include "gemm.pxi"
 include "conv2d.pxi"
+include "scatter.pxi"
 include "pool2d.pxi"
 include "elementwise.pxi"
 include "loss.pxi"
