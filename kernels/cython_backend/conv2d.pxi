@@ -49,6 +49,19 @@ cdef void patches_of_output(Patches* p, const Sizes* s, const real* dy, Py_ssize
     p.divisor_h, p.divisor_w = s.stride_h, s.stride_w
 
 
+cdef int packed_convolution(Product* p, const Sizes* s, const real* x, const real* w, const real* bias, real* y,
+                            int n_threads) noexcept nogil:
+    cdef Py_ssize_t g
+    cdef int failed = 0
+    for g in range(s.groups):
+        patches_of_input(&p.a.patches, s, x, g)
+        p.b.data, p.c = w + g * p.n, y + g * p.n
+        if bias != NULL:
+            p.bias = bias + g * p.n
+        failed += run_product(p, n_threads)
+    return failed
+
+
 def conv2d(cnp.ndarray x, cnp.ndarray w, bias, cnp.ndarray out, geometry, str activation, int n_threads):
     cdef Sizes s = sizes_of(geometry)
     cdef Product p
@@ -56,24 +69,20 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, bias, cnp.ndarray out, geometry, str ac
     cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
     cdef real* target = <real*>cnp.PyArray_DATA(out)
     cdef const real* shift = data_or_null(bias)
-    cdef Py_ssize_t g
-    cdef int failed = 0
+    cdef int failed
     memset(&p, 0, sizeof(Product))
     p.a.kind, p.b.kind = PATCHES, STRIDED
     p.m, p.n = s.batch * s.out_h * s.out_w, s.out_c // s.groups
     p.k = s.kernel_h * s.kernel_w * (s.in_c // s.groups)
-    p.b.row_stride, p.b.column_stride, p.c_stride = s.out_c, 1, s.out_c
-    p.alpha, p.beta = 1, 0
+    p.b.row_stride, p.b.column_stride, p.b.end = s.out_c, 1, filters + p.k * s.out_c
+    p.alpha, p.c_stride = 1, s.out_c
     p.activation = activation_code(activation)
     with nogil:
-        for g in range(s.groups):
-            patches_of_input(&p.a.patches, &s, images, g)
-            p.b.data = filters + g * p.n
-            p.b.end = filters + p.k * s.out_c
-            p.c = target + g * p.n
-            if shift != NULL:
-                p.bias = shift + g * p.n
-            failed += run_product(&p, n_threads)
+        if prefers_direct(&s, n_threads):
+            p.b.data, p.c, p.bias = filters, target, shift
+            failed = direct_convolution(&p, &s, images, n_threads)
+        else:
+            failed = packed_convolution(&p, &s, images, filters, shift, target, n_threads)
     if failed:
         raise MemoryError("no memory for the packing buffers of conv2d")
 
@@ -130,26 +139,33 @@ def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geomet
         raise MemoryError("no memory for the packing buffers of conv2d_backward_input")
 
 
-def conv2d_backward_weight(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray out, geometry, int n_threads):
-    cdef Sizes s = sizes_of(geometry)
+cdef int packed_weight_gradient(const Sizes* s, const real* x, const real* dy, real* dw, int n_threads) noexcept nogil:
     cdef Product p
-    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
-    cdef const real* images = <const real*>cnp.PyArray_DATA(x)
-    cdef real* target = <real*>cnp.PyArray_DATA(out)
     cdef Py_ssize_t g
     cdef int failed = 0
     memset(&p, 0, sizeof(Product))
     p.a.kind, p.b.kind = PATCHES_TRANSPOSED, STRIDED
     p.m, p.n = s.kernel_h * s.kernel_w * (s.in_c // s.groups), s.out_c // s.groups
     p.k = s.batch * s.out_h * s.out_w
-    p.b.row_stride, p.b.column_stride, p.c_stride = s.out_c, 1, s.out_c
-    p.alpha, p.beta = 1, 0
+    p.b.row_stride, p.b.column_stride, p.b.end = s.out_c, 1, dy + p.k * s.out_c
+    p.alpha, p.c_stride = 1, s.out_c
+    for g in range(s.groups):
+        patches_of_input(&p.a.patches, s, x, g)
+        p.b.data, p.c = dy + g * p.n, dw + g * p.n
+        failed += run_product(&p, n_threads)
+    return failed
+
+
+def conv2d_backward_weight(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray out, geometry, int n_threads):
+    cdef Sizes s = sizes_of(geometry)
+    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
+    cdef const real* images = <const real*>cnp.PyArray_DATA(x)
+    cdef real* target = <real*>cnp.PyArray_DATA(out)
+    cdef int failed
     with nogil:
-        for g in range(s.groups):
-            patches_of_input(&p.a.patches, &s, images, g)
-            p.b.data = slopes + g * p.n
-            p.b.end = slopes + p.k * s.out_c
-            p.c = target + g * p.n
-            failed += run_product(&p, n_threads)
+        if prefers_direct(&s, n_threads):
+            failed = direct_weight_gradient(&s, images, slopes, target, n_threads)
+        else:
+            failed = packed_weight_gradient(&s, images, slopes, target, n_threads)
     if failed:
         raise MemoryError("no memory for the packing buffers of conv2d_backward_weight")

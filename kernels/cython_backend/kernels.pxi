@@ -6,6 +6,8 @@
 #   pack          operands (matrices, patches) -> panels
 #   gemm          blocking around the tile: panels -> tiles -> C, and the division among threads
 #   conv2d        convolutions as products with implicit matrices
+#   scatter       the gradient for the input by adding into it, where channels are few or strides large
+#   direct        first layers: one to four channels, no packing
 #   pool2d, elementwise, loss, optimizer          single passes over memory
 #   probe         loops whose rate is known: the machine's ceiling
 
@@ -43,6 +45,7 @@ include "pack.pxi"
 include "gemm.pxi"
 include "conv2d.pxi"
 include "scatter.pxi"
+include "direct.pxi"
 include "pool2d.pxi"
 include "elementwise.pxi"
 include "loss.pxi"
