@@ -142,7 +142,8 @@ def test_inputs_of_wrong_rank_and_shape(backend, kernel):
         if kernel in any_rank and position == 0:
             continue
         for wrong in (x[None], np.array(x[0]), x[..., :-1] if position else x[None]):
-            refused(backend, kernel, {name: wrong}, ValueError, r"\b(a|b|bias|x|w|dw|dy|y|out|labels|logits|velocity|m|v)\b")
+            names = r"\b(a|b|bias|x|w|dw|dy|y|out|labels|logits|velocity|m|v)\b"
+            refused(backend, kernel, {name: wrong}, ValueError, names)
 
 
 # -- what any output may suffer ----------------------------------------------------------------------------------------
@@ -214,15 +215,11 @@ def test_an_integer_of_numpy_is_a_number_of_threads(backend, n_threads):
 
 # -- options -----------------------------------------------------------------------------------------------------------
 
-NO_SIZES = [
-    ("x", "(must be|valid)"), (1.0, "must be an integer"), (F8(2), "must be an integer"), (True, "integer"),
-    (np.True_, "must be an integer"), (b"1", "must be an integer"), ({}, "must be an integer"),
-    (1j, "must be an integer"), ((1, 2, 3), "pair|integer"), ((1,), "pair|integer"), ((), "pair|integer"), ((1, 1.0), "must be an integer"),
-    ((1, None), "must be an integer"), ((1, "1"), "must be an integer"), (((1, 2), 3), "integer|pair"),
-    ((((1,),),), "pair|integer"), (-1, "must be between|padding"), ((1, -1), "must be between"), (2**31, "must be between"),
-    (2**63, "must be between"), (-(2**63) - 1, "must be between"), (10**400, "must be between"),
-    ((2**64, 1), "must be between"), (np.array([1, 2]), "integer"), (slice(1), "must be an integer"),
-]  # fmt: skip
+NO_SIZES = (
+    "x", b"1", {}, 1j, 1.0, F8(2), True, np.True_, slice(1), np.array([1, 2]),
+    (), (1,), (1, 2, 3), (1, 1.0), (1, None), (1, "1"), ((1, 2), 3), (((1,),),),
+    -1, (1, -1), 2**31, 2**63, -(2**63) - 1, 10**400, (2**64, 1),
+)  # fmt: skip
 
 CONVOLUTIONS = ("conv2d", "conv2d_backward_input", "conv2d_backward_weight")
 POOLINGS = ("max_pool2d", "avg_pool2d", "avg_pool2d_backward")
@@ -236,8 +233,8 @@ SIZES = [
 @pytest.mark.parametrize(("kernel", "option"), SIZES)
 def test_sizes_that_are_none(backend, kernel, option):
     """Strides, paddings, dilations, groups and windows of every wrong type and value."""
-    for wrong, message in NO_SIZES:
-        refused(backend, kernel, {option: wrong}, (TypeError, ValueError), rf"\b{option}\b.*({message})|{option}\[")
+    for wrong in NO_SIZES:
+        refused(backend, kernel, {option: wrong}, (TypeError, ValueError), rf"\b{option}(\[\d\])* must be ")
     if option not in ("padding", "stride"):
         refused(backend, kernel, {option: None}, TypeError, rf"\b{option}\b must be an integer")
     if option != "padding":
