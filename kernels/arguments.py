@@ -13,9 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from kernels.shapes import check_elements
+from kernels.shapes import check_elements, integer
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+ACTIVATIONS = (None, "relu", "sigmoid", "tanh")
+MAX_THREADS = 1024
+#: More threads than this are taken as this many: they cannot help, and a runtime that fails to start a thread (a limit
+#: on processes, say) ends the interpreter. A few are allowed on the smallest machine, so that a result for a number of
+#: threads can be had there too.
+_USEFUL_THREADS = max(16, os.cpu_count() or 1)
 #: Arrays above this many bytes are held against the machine's memory before they are allocated.
 _LARGE_BYTES = 2**30
 
@@ -131,6 +137,16 @@ def number(name: str, value: Any, *, minimum: float = -math.inf, below: float = 
     if not math.isfinite(result) or not minimum <= result < below:
         raise ValueError(f"{name} must be a finite number with {minimum} <= {name} < {below}, got {result}")
     return result
+
+
+def threads(name: str, value: Any) -> int:
+    """Return a number of threads; 1 to `MAX_THREADS` may be asked for."""
+    if type(value) is int and 0 < value <= _USEFUL_THREADS:  # nearly every call
+        return value
+    result = integer(name, value, minimum=1)
+    if result > MAX_THREADS:
+        raise ValueError(f"{name} must be at most {MAX_THREADS}, got {result}")
+    return min(result, _USEFUL_THREADS)
 
 
 def choice(name: str, value: Any, allowed: tuple) -> Any:

@@ -26,6 +26,7 @@ cdef Sizes sizes_of(geometry):
 cdef void patches_of_input(Patches* p, const Sizes* s, const real* x, Py_ssize_t group) noexcept nogil:
     p.channels_total, p.channels = s.in_c, s.in_c // s.groups
     p.image = x + group * p.channels
+    p.image_end = x + s.batch * s.in_h * s.in_w * s.in_c
     p.height, p.width, p.out_h, p.out_w = s.in_h, s.in_w, s.out_h, s.out_w
     p.kernel_h, p.kernel_w = s.kernel_h, s.kernel_w
     p.step_h, p.step_w, p.tap_h, p.tap_w = s.stride_h, s.stride_w, s.dilation_h, s.dilation_w
@@ -34,13 +35,16 @@ cdef void patches_of_input(Patches* p, const Sizes* s, const real* x, Py_ssize_t
 
 
 cdef void patches_of_output(Patches* p, const Sizes* s, const real* dy, Py_ssize_t group) noexcept nogil:
-    # x[h] met y[oh] at tap kh where h = oh * stride + kh * dilation - pad, so oh = (h + pad - kh * dilation) / stride.
+    # x[h] met y[oh] at tap kh where h = oh * stride + kh * dilation - pad, so oh = (h + pad - kh * dilation) / stride. The taps
+    # are counted from the last to the first, as are the filters (transpose_filters), so that they run along the memory.
     p.channels_total, p.channels = s.out_c, s.out_c // s.groups
     p.image = dy + group * p.channels
+    p.image_end = dy + s.batch * s.out_h * s.out_w * s.out_c
     p.height, p.width, p.out_h, p.out_w = s.out_h, s.out_w, s.in_h, s.in_w
     p.kernel_h, p.kernel_w = s.kernel_h, s.kernel_w
-    p.step_h, p.step_w, p.tap_h, p.tap_w = 1, 1, -s.dilation_h, -s.dilation_w
-    p.offset_h, p.offset_w = s.pad_top, s.pad_left
+    p.step_h, p.step_w, p.tap_h, p.tap_w = 1, 1, s.dilation_h, s.dilation_w
+    p.offset_h = s.pad_top - (s.kernel_h - 1) * s.dilation_h
+    p.offset_w = s.pad_left - (s.kernel_w - 1) * s.dilation_w
     p.divisor_h, p.divisor_w = s.stride_h, s.stride_w
 
 
@@ -64,6 +68,7 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, bias, cnp.ndarray out, geometry, str ac
         for g in range(s.groups):
             patches_of_input(&p.a.patches, &s, images, g)
             p.b.data = filters + g * p.n
+            p.b.end = filters + p.k * s.out_c
             p.c = target + g * p.n
             if shift != NULL:
                 p.bias = shift + g * p.n
@@ -73,14 +78,14 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, bias, cnp.ndarray out, geometry, str ac
 
 
 cdef void transpose_filters(const Sizes* s, const real* w, Py_ssize_t group, real* target) noexcept nogil:
-    # target[(kh, kw, co), c] = w[kh, kw, c, co] of one group
-    cdef Py_ssize_t n_c = s.in_c // s.groups, n_out = s.out_c // s.groups, tap, c, co
+    # target[(KH - 1 - kh, KW - 1 - kw, co), c] = w[kh, kw, c, co] of one group
+    cdef Py_ssize_t n_c = s.in_c // s.groups, n_out = s.out_c // s.groups, taps = s.kernel_h * s.kernel_w, tap, c, co
     cdef const real* source
-    for tap in range(s.kernel_h * s.kernel_w):
+    for tap in range(taps):
         for c in range(n_c):
             source = w + (tap * n_c + c) * s.out_c + group * n_out
             for co in range(n_out):
-                target[(tap * n_out + co) * n_c + c] = source[co]
+                target[((taps - 1 - tap) * n_out + co) * n_c + c] = source[co]
 
 
 def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geometry, int n_threads):
@@ -102,6 +107,7 @@ def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geomet
         raise MemoryError("no memory for the transposed filters of conv2d_backward_input")
     with nogil:
         p.b.data = transposed
+        p.b.end = transposed + p.k * p.n
         for g in range(s.groups):
             transpose_filters(&s, filters, g, transposed)
             patches_of_output(&p.a.patches, &s, slopes, g)
@@ -130,6 +136,7 @@ def conv2d_backward_weight(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray out, geome
         for g in range(s.groups):
             patches_of_input(&p.a.patches, &s, images, g)
             p.b.data = slopes + g * p.n
+            p.b.end = slopes + p.k * s.out_c
             p.c = target + g * p.n
             failed += run_product(&p, n_threads)
     if failed:

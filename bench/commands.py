@@ -1,0 +1,110 @@
+"""What `depthbench run` and `depthbench report` do, between the options and the run itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench import store
+from bench.errors import InputError
+from bench.names import unknown
+
+DEFAULT_SUITE = "digits"
+FORMATS = ("html", "md", "csv", "tex", "json")
+
+
+def run(
+    suite_name: str | None, overrides: dict[str, Any], output: Path | None, resume: str | None, *, dry_run: bool = False
+) -> int:
+    """Run or finish a suite; return the exit code.
+
+    Raises
+    ------
+    InputError
+        Anything that the caller can mend.
+    """
+    from rich.console import Console
+
+    from bench import runs
+
+    root = output if output is not None else store.RUNS
+    folder = _folder_to_resume(resume, root, suite_name is not None and output is not None) if resume else None
+    suite = _suite(suite_name, overrides, folder)
+    console = Console(soft_wrap=False, width=None if sys.stdout.isatty() else 80)
+    if dry_run:
+        return runs.show_plan(suite, console)
+    if folder is None:
+        run_id = store.new_run_id(suite.name)
+        folder = root / run_id
+    target = runs.Target(_run_id(folder), folder)
+    return runs.run(suite, target, console, ["depthbench", *sys.argv[1:]])
+
+
+def _run_id(folder: Path) -> str:
+    name = folder.absolute().name
+    if not store.is_valid_run_id(name):
+        raise InputError(f"{name!r} cannot be a run id; use letters, digits, '.', '_' and '-'")
+    return name
+
+
+def _folder_to_resume(resume: str, root: Path, may_be_new: bool) -> Path:
+    """Return the folder of the run to finish; one without run.json (killed in its first moment) starts afresh.
+
+    With a suite and an output folder given as well, even the folder need not be there yet: the same command line can
+    then be repeated until the run is complete, whenever it was killed.
+    """
+    try:
+        return store.find_run(resume, root)
+    except store.StoreError:
+        for folder in (Path(resume), root / resume):
+            if folder.is_dir():
+                return folder
+        if may_be_new:
+            return root / resume
+        raise
+
+
+def _suite(name: str | None, overrides: dict[str, Any], folder: Path | None):
+    """Return the suite that was asked for: named, or that of the run to finish, or digits."""
+    from bench import suite
+
+    overrides = _absolute_files(overrides)
+    if name is None and folder is not None and (folder / store.MANIFEST).exists():
+        manifest = store.read_run(folder).manifest
+        return suite.validated({**manifest.get("suite", {}), **overrides}, str(folder / store.MANIFEST))
+    return suite.load(name or DEFAULT_SUITE, **overrides)
+
+
+def _absolute_files(overrides: dict[str, Any]) -> dict[str, Any]:
+    """Name a person's own files in full, so that the run can be resumed from elsewhere."""
+    from bench.suite import is_file
+
+    if "datasets" not in overrides:
+        return overrides
+    return {**overrides, "datasets": [str(Path(d).absolute()) if is_file(d) else d for d in overrides["datasets"]]}
+
+
+def report(run_name: str, format: str | None, output: Path | None) -> None:
+    """Make the report of a run again; print its tables, or the format asked for.
+
+    Raises
+    ------
+    InputError
+        No such run or format, or a folder that cannot be written.
+    """
+    from bench import report as reports
+
+    if format is not None and format not in FORMATS:
+        raise unknown("format", format, FORMATS)
+    folder = store.find_run(run_name, output)
+    if format is not None:
+        sys.stdout.write(reports.render(folder, format))
+        return
+    from rich.console import Console
+
+    try:
+        reports.write_report(folder)
+    except OSError as e:
+        raise InputError(f"cannot write the report to {folder}: {e.strerror or e}") from e
+    reports.print_table(folder, Console(width=None if sys.stdout.isatty() else 80))

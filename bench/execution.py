@@ -1,0 +1,328 @@
+"""What a worker does with a cell: load, split, make features, warm up, fit, predict, score. No clock covers two of them.
+
+`Bench` keeps what cells have in common (data, splits, matrices), so that the next cell of the fold begins with its fit.
+An exception of a model is not an error here but a finding: a row with its status, message and traceback.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import inspect
+import random
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import datasets, features
+from bench.cell import Cell, Row
+from bench.datasets import CLASSIFICATION, Data
+from bench.errors import InputError
+from bench.features.builders import Fold
+from bench.features.cache import FeatureCache, Matrices
+from bench.plan import DatasetInfo, OwnModel, family
+from bench.scores import DivergedError, score
+from bench.splits import derived_seed, split
+from bench.suite import OWN_MODEL
+from bench.timing import PeakMemory, median_time, timed
+from kernels import threads as thread_pools
+from models import catalog
+
+#: How many samples of the training fold a warm-up sees: enough for five neighbours and for every class.
+WARM_UP_SAMPLES = 60
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a worker is told once: the parts of the suite that a cell does not repeat."""
+
+    dataset_files: dict[str, str | None]
+    target: str | None
+    models: tuple[str, ...]
+    backends: tuple[str, ...]
+    split: str
+    folds: int
+    repeats: int
+    seed: int
+    feature_backend: str  # of the networks behind learned features
+    cache_folder: str | None = None
+    time_import_s: float = 0.0  # of what every model needs; each adds its own
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """All that a model of this fold is given, with the hashes that prove it."""
+
+    data: Data
+    matrices: Matrices
+    train: np.ndarray
+    test: np.ndarray
+    hashes: dict[str, str]
+
+
+@dataclass(eq=False)
+class _Ready:
+    """A model that this worker has imported and warmed up."""
+
+    time_import_s: float
+    time_warmup_s: float | None = None
+
+
+@dataclass(eq=False)
+class Bench:
+    """The state of a worker between cells."""
+
+    context: Context
+    on_phase: Callable[[str], None] = lambda phase: None  # told what begins: "features", "warm-up" or "fit"
+    _data: dict[str, Data] = field(default_factory=dict)
+    _splits: dict[tuple, list] = field(default_factory=dict)
+    _ready: dict[tuple, _Ready] = field(default_factory=dict)
+
+    def __post_init__(self):
+        folder = self.context.cache_folder
+        self._cache = FeatureCache(Path(folder) if folder else None)
+        self._y_hash: dict[str, str] = {}
+        self.own_models = {m: own_model(m) for m in self.context.models if OWN_MODEL.fullmatch(m)}
+
+    # -- before the first cell
+
+    def check(self) -> dict[str, DatasetInfo]:
+        """Load all data, make all splits, load all backends; raise InputError where a run could not begin.
+
+        Examples
+        --------
+        >>> context = Context({"iris": None}, None, ("lda",), ("reference",), "kfold", 5, 1, 0, "reference")
+        >>> Bench(context).check()["iris"].n_samples
+        150
+        """
+        self._check_backends()
+        infos = {}
+        for name in self.context.dataset_files:
+            data = self._load(name)
+            self._split(name, 0)
+            infos[name] = DatasetInfo(data.task, *data.X.shape, data.image_shape)
+        return infos
+
+    def _check_backends(self) -> None:
+        import kernels
+
+        deep = [m for m in self.context.models if m not in self.own_models and family(m, {}) == "deep"]
+        wanted = set(self.context.backends) if deep or any(m.takes_backend for m in self.own_models.values()) else set()
+        missing = sorted(wanted - set(kernels.backends()))
+        if missing:
+            raise InputError(
+                f"backend {missing[0]!r} cannot be used here (not built, or not installed); "
+                f"usable: {', '.join(kernels.backends())}"
+            )
+
+    # -- one cell
+
+    def prepare(self, cell: Cell) -> Prepared:
+        """Return the matrices of the cell's fold, made now if no cell before needed them."""
+        self.on_phase("features")
+        data = self._load(cell.dataset)
+        train, test = self._split(cell.dataset, cell.repeat)[cell.fold]
+        key = f"{cell.dataset}-{cell.feature_set}-{cell.repeat}-{cell.fold}-{cell.seed}"
+
+        def make():
+            seed = derived_seed(cell.seed, cell.repeat, cell.fold)
+            X_train, X_test = data.X[train], data.X[test]
+            backend = self.context.feature_backend
+            fold = Fold(X_train, X_test, data.y[train], data.image_shape, seed % 2**31, backend)
+            return features.get(cell.feature_set).build(fold)
+
+        matrices = self._cache.get(key, make)
+        if not (np.isfinite(matrices.X_train).all() and np.isfinite(matrices.X_test).all()):
+            raise ValueError(f"feature set {cell.feature_set!r} has NaN or infinite values on this fold")
+        hashes = {
+            "x_train_sha256": matrices.x_train_sha256,
+            "x_test_sha256": matrices.x_test_sha256,
+            "y_sha256": self._y_sha256(cell.dataset),
+            "split_sha256": features.sha256(train, test),
+        }
+        return Prepared(data, matrices, train, test, hashes)
+
+    def execute(self, cell: Cell, prepared: Prepared) -> Row:
+        """Fit, predict and score; return the row, whatever becomes of it."""
+        facts: dict[str, Any] = {
+            **prepared.hashes,
+            "family": family(cell.model, self.own_models),
+            "time_features_s": prepared.matrices.time_features_s,
+            "n_train": len(prepared.train),
+            "n_test": len(prepared.test),
+            "n_features": prepared.matrices.X_train.shape[1],
+        }
+        try:
+            facts |= self._measure(cell, prepared)
+        except BaseException as e:  # a model may raise anything, SystemExit too; a finding, not a fault of the worker
+            if isinstance(e, KeyboardInterrupt):
+                raise
+            facts |= finding(e)
+        return Row(**cell.__dict__, **facts)
+
+    def _measure(self, cell: Cell, prepared: Prepared) -> dict[str, Any]:
+        data, X_train, X_test = prepared.data, prepared.matrices.X_train, prepared.matrices.X_test
+        y_train, y_test = data.y[prepared.train], data.y[prepared.test]
+        seed = derived_seed(cell.seed, cell.repeat, cell.fold) % 2**31
+        ready = self._warmed_up(cell, data, X_train, y_train, seed)
+        model = self._build(cell, data, seed)
+        self.on_phase("fit")
+        random.seed(seed)
+        np.random.seed(seed)
+        memory = PeakMemory()
+        gc.collect()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            memory.restart()
+            _, time_fit_s = timed(lambda: model.fit(X_train, y_train))
+            y_pred, time_predict_s = timed(lambda: model.predict(X_test))
+            one = X_test[:1].copy()
+            time_predict_one_s = median_time(lambda: model.predict(one))
+            peak = memory.peak()
+            scores = score(model, data, X_test, y_test, y_pred, np.unique(y_train))
+        pools = thread_pools.effective_threads()
+        wrong = {name: n for name, n in pools.items() if n != cell.threads}
+        if wrong:
+            found = ", ".join(f"{name} ran {n}" for name, n in sorted(wrong.items()))
+            return {
+                "status": "invalid",
+                "message": f"asked for {cell.threads} threads, but {found}: no time of this cell can be trusted",
+                "threads_effective": max(pools.values()),
+            }
+        return {
+            "status": "ok",
+            **scores,
+            "n_epochs": _n_epochs(model),
+            "converged": not any(w.category.__name__ == "ConvergenceWarning" for w in caught),
+            "time_import_s": ready.time_import_s,
+            "time_warmup_s": ready.time_warmup_s,
+            "time_fit_s": time_fit_s,
+            "time_predict_s": time_predict_s,
+            "time_predict_one_s": time_predict_one_s,
+            "peak_memory_bytes": peak,
+            "threads_effective": cell.threads,
+        }
+
+    def _warmed_up(self, cell: Cell, data: Data, X: np.ndarray, y: np.ndarray, seed: int) -> _Ready:
+        """Import and warm up a model, once per worker, backend and task; return what that took."""
+        key = (cell.model, cell.backend, data.task)
+        if key in self._ready:
+            return self._ready[key]
+        self.on_phase("warm-up")
+        model, time_import_s = timed(lambda: self._build(cell, data, seed))
+        ready = self._ready[key] = _Ready(self.context.time_import_s + time_import_s)
+        some = np.linspace(0, len(X) - 1, min(len(X), WARM_UP_SAMPLES)).astype(int)
+        if data.task == CLASSIFICATION:
+            # five of each class, where there are that many: some models refuse fewer, or do other work
+            some = np.unique(np.concatenate([some, *(np.flatnonzero(y == c)[:5] for c in np.unique(y))]))
+        start = time.perf_counter()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model.fit(X[some], y[some]).predict(X[some[:2]])
+        except MemoryError:
+            raise
+        except Exception:
+            # so few samples may rightly be refused; whether the model works is for the real fit to say
+            return ready
+        ready.time_warmup_s = time.perf_counter() - start
+        gc.collect()
+        gc.freeze()  # what is loaded now stays: later collections need not look at it
+        return ready
+
+    def _build(self, cell: Cell, data: Data, seed: int) -> Any:
+        options = {
+            "seed": seed,
+            "n_threads": cell.threads,
+            "backend": cell.backend,
+            "image_shape": data.image_shape if features.get(cell.feature_set).keeps_image else None,
+        }
+        if cell.model in self.own_models:
+            factory = _factory(cell.model)
+            return factory(**{k: v for k, v in options.items() if k in _parameters(factory)})
+        return catalog.get(cell.model).build(data.task, **options)
+
+    # -- what cells share
+
+    def _load(self, name: str) -> Data:
+        if name not in self._data:
+            data = datasets.load(name, self.context.dataset_files[name], self.context.target)
+            data.X.flags.writeable = False
+            data.y.flags.writeable = False
+            self._data[name] = data
+        return self._data[name]
+
+    def _split(self, name: str, repeat: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        key = (name, repeat)
+        if key not in self._splits:
+            self._splits = {k: v for k, v in self._splits.items() if k[0] != name}  # the last repeat only
+            c = self.context
+            self._splits[key] = split(self._load(name), c.split, c.folds, repeat, c.seed)
+        return self._splits[key]
+
+    def _y_sha256(self, name: str) -> str:
+        if name not in self._y_hash:
+            self._y_hash[name] = features.sha256(self._load(name).y)
+        return self._y_hash[name]
+
+
+def finding(error: BaseException) -> dict[str, Any]:
+    """Return status, message and traceback for what a model raised.
+
+    Examples
+    --------
+    >>> finding(MemoryError("Unable to allocate 1 TiB"))["status"]
+    'out_of_memory'
+    """
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    names = {c.__name__ for c in type(error).__mro__}
+    if isinstance(error, MemoryError):
+        status = "out_of_memory"
+    elif isinstance(error, DivergedError) or "DivergenceError" in names or "non-finite parameter weights" in str(error):
+        status = "diverged"  # scikit-learn's MLP has no class of its own for it, only that sentence
+    else:
+        status = "failed"
+    trace = "".join(traceback.format_exception(error))
+    return {"status": status, "message": text[:2000], "traceback": trace[-8000:]}
+
+
+def _n_epochs(model: Any) -> int | None:
+    """Return how many epochs a network ran; None for what has none."""
+    n = getattr(model, "n_iter_", None)
+    return int(n) if isinstance(n, int | np.integer) and hasattr(model, "loss_curve_") else None
+
+
+def _factory(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _parameters(factory: Any) -> set[str]:
+    try:
+        return set(inspect.signature(factory).parameters)
+    except ValueError:  # some builtins have none
+        return set()
+
+
+def own_model(name: str) -> OwnModel:
+    """Import ``package.module:factory`` and say what it is; it is "classical" unless its attribute ``family`` says deep.
+
+    Raises
+    ------
+    InputError
+        It cannot be imported or called.
+    """
+    try:
+        factory = _factory(name)
+    except Exception as e:  # whatever the person's module raises while it is imported is what they must read
+        raise InputError(f"model {name!r} cannot be imported: {type(e).__name__}: {e}") from e
+    if not callable(factory):
+        raise InputError(f"model {name!r} is not a factory: it cannot be called")
+    deep = getattr(factory, "family", "classical") == "deep"
+    return OwnModel("deep" if deep else "classical", "backend" in _parameters(factory))

@@ -1,0 +1,290 @@
+"""Runs cells in worker processes on this machine: deals them out, holds them to their limits, outlives their crashes.
+
+One loop in one thread waits for what workers say. Cells come in groups that share a matrix (data set, feature set,
+repeat, fold); a worker keeps to its group, so the matrix is made once, and takes from another's group only when no
+untouched one is left. A worker is used for one thread setting, and replaced when it dies or is killed.
+
+Each phase of a cell (features, warm-up, fit with prediction and scores) may take the time limit; a worker that exceeds it
+or the memory limit is killed together with all it started. If a fold's features cannot be made, all its cells say so.
+"""
+
+from __future__ import annotations
+
+import selectors
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from bench.cell import Cell, Row
+from bench.errors import InputError
+from bench.workers import Death, Worker
+
+START_LIMIT_S = 300.0
+_TICK_S, _MEMORY_TICK_S = 0.25, 0.05
+_MAX_FAILED_STARTS = 3
+
+
+class WorkerError(RuntimeError):
+    """Workers do not start at all; nothing can be run."""
+
+
+class LocalExecutor:
+    """Workers on this machine; a context manager that leaves none behind.
+
+    Parameters
+    ----------
+    context : dict
+        The `bench.execution.Context` of the run, as plain values.
+    logs : Path
+        The folder for the workers' logs.
+    jobs : int
+        How many workers run beside each other.
+    timeout_s, memory_bytes : float or None
+        The limits of a cell; memory is the resident size of the worker, libraries included.
+    """
+
+    def __init__(
+        self,
+        context: dict[str, Any],
+        logs: Path,
+        *,
+        jobs: int = 1,
+        timeout_s: float | None = None,
+        memory_bytes: int | None = None,
+    ):
+        self.context, self.logs, self.jobs = context, logs, jobs
+        self.timeout_s, self.memory_bytes = timeout_s, memory_bytes
+        self._workers: list[Worker] = []
+        self._failed_starts = 0
+        self._n_started = 0
+
+    def __enter__(self) -> LocalExecutor:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for worker in list(self._workers):
+            if kind is None and worker.cell is None:
+                worker.stop()
+            else:
+                worker.kill()
+        self._workers.clear()
+
+    # -- before the first cell
+
+    def check(self, threads: int) -> dict[str, Any]:
+        """Have a worker load all data and make all splits; return what it found.
+
+        Raises
+        ------
+        InputError
+            The suite cannot be run; the message says why.
+        WorkerError
+            The worker does not start.
+        """
+        worker = self._start(threads, "check")
+        while True:
+            for message in self._hear(worker, START_LIMIT_S):
+                if message["is"] == "refused":
+                    raise InputError(message["message"])
+                if message["is"] == "checked":
+                    worker.phase = "idle"
+                    return message
+
+    def _hear(self, worker: Worker, limit_s: float) -> list[dict[str, Any]]:
+        with selectors.DefaultSelector() as selector:
+            selector.register(worker, selectors.EVENT_READ)
+            selector.select(timeout=_TICK_S)
+        messages, ended = worker.receive()
+        if ended or not worker.is_alive():
+            if not messages:
+                raise WorkerError(self._bury(worker).message)
+        elif time.monotonic() - worker.since > limit_s:
+            worker.kill()
+            self._workers.remove(worker)
+            raise WorkerError(f"a worker did not start within {limit_s:g} s")
+        return messages
+
+    def _start(self, threads: int, do: str) -> Worker:
+        self._n_started += 1
+        worker = Worker(threads, self.logs / f"worker-{self._n_started}.log")
+        self._workers.append(worker)
+        worker.send({"do": do, "context": self.context})
+        return worker
+
+    def _bury(self, worker: Worker) -> Death:
+        self._workers.remove(worker)
+        return worker.death()
+
+    # -- cells
+
+    def run(self, cells: Sequence[Cell]) -> Iterator[Row]:
+        """Yield the row of each cell as it ends, in whatever order that is."""
+        dealer = _Dealer(cells)
+        n_workers = min(self.jobs, len(cells))
+        while dealer.n_left or any(w.cell for w in self._workers):
+            yield from self._deal(dealer, n_workers)
+            for worker in self._wait():
+                yield from self._listen(worker, dealer)
+            for worker in list(self._workers):
+                yield from self._hold_to_limits(worker, dealer)
+
+    def _deal(self, dealer: _Dealer, n_workers: int) -> Iterator[Row]:
+        """Give every idle worker a cell, and start or replace workers where cells need them."""
+        yield from dealer.hopeless()
+        for worker in [w for w in self._workers if w.cell is None]:
+            cell = dealer.next(worker.pid, worker.threads)
+            if cell is not None:
+                self._give(worker, cell)
+            elif dealer.n_left or len(self._workers) > n_workers:
+                worker.stop()  # what is left needs another thread setting
+                self._workers.remove(worker)
+        while len(self._workers) < n_workers and dealer.n_left:
+            threads = dealer.threads_needed()
+            worker = self._start(threads, "set")
+            self._give(worker, dealer.next(worker.pid, threads))
+
+    def _give(self, worker: Worker, cell: Cell) -> None:
+        worker.cell = cell
+        worker.phase = "features" if worker.is_ready else "start"
+        worker.since = time.monotonic()
+        worker.send({"do": "run", "cell": asdict(cell)})
+
+    def _wait(self) -> list[Worker]:
+        """Return the workers that have something to say, after waiting a little for it."""
+        with selectors.DefaultSelector() as selector:
+            for worker in self._workers:
+                selector.register(worker, selectors.EVENT_READ)
+            tick = _MEMORY_TICK_S if self.memory_bytes else _TICK_S
+            return [key.fileobj for key, _ in selector.select(timeout=tick)]
+
+    def _listen(self, worker: Worker, dealer: _Dealer) -> Iterator[Row]:
+        messages, ended = worker.receive()
+        for message in messages:
+            kind = message["is"]
+            if kind == "phase":
+                worker.is_ready, self._failed_starts = True, 0
+                worker.phase, worker.since = message["phase"], time.monotonic()
+            elif kind in ("row", "no_features"):
+                row = Row.from_dict(message["row"])
+                if kind == "no_features":
+                    dealer.give_up(worker.cell, row)
+                worker.cell, worker.phase = None, "idle"
+                yield row
+            elif kind == "refused":  # the data were there when they were checked, and are no longer
+                raise InputError(message["message"])
+        if ended or not worker.is_alive():
+            yield from self._ended(worker, dealer, self._bury(worker))
+
+    def _ended(self, worker: Worker, dealer: _Dealer, death: Death) -> Iterator[Row]:
+        """Turn a worker that is gone into the row of the cell it was at."""
+        if not worker.is_ready:
+            self._failed_starts += 1
+            if self._failed_starts >= _MAX_FAILED_STARTS:
+                raise WorkerError(f"{self._failed_starts} workers in a row did not start: {death.message}")
+        cell = worker.cell
+        if cell is None:
+            return
+        worker.cell = None
+        if not worker.is_ready:  # not the cell's fault
+            dealer.take_back(cell)
+            return
+        row = Row(**asdict(cell), status=death.status, message=death.message)
+        if worker.phase == "features":
+            dealer.give_up(cell, row)
+        yield row
+
+    def _hold_to_limits(self, worker: Worker, dealer: _Dealer) -> Iterator[Row]:
+        if worker.cell is None:
+            return
+        over = self._over_limit(worker)
+        if over is None:
+            return
+        # what it said in the last moment counts
+        yield from self._listen(worker, dealer)
+        if worker.cell is None or worker not in self._workers or self._over_limit(worker) is None:
+            return
+        worker.kill()
+        self._workers.remove(worker)
+        yield from self._ended(worker, dealer, over)
+
+    def _over_limit(self, worker: Worker) -> Death | None:
+        seconds = time.monotonic() - worker.since
+        limit = START_LIMIT_S if worker.phase == "start" else self.timeout_s
+        if limit is not None and seconds > limit:
+            return Death("timeout", f"killed in {worker.phase} after the limit of {limit:g} s")
+        if self.memory_bytes is not None and worker.phase != "start":
+            used = worker.rss_bytes()
+            if used > self.memory_bytes:
+                return Death(
+                    "out_of_memory",
+                    f"killed in {worker.phase} with {used / 2**20:.0f} MiB in use, "
+                    f"the limit is {self.memory_bytes / 2**20:.0f} MiB",
+                )
+        return None
+
+
+class _Dealer:
+    """Who gets which cell next. A group is (threads, *fold): cells that share a matrix and a kind of worker."""
+
+    def __init__(self, cells: Sequence[Cell]):
+        self._groups: dict[tuple, deque[Cell]] = {}
+        for cell in cells:
+            self._groups.setdefault(_group(cell), deque()).append(cell)
+        self._untouched = dict.fromkeys(self._groups)  # groups that no worker has begun, in order
+        self._current: dict[int, tuple] = {}  # pid -> its group
+        self._lost: dict[tuple, Row] = {}  # fold -> why its features cannot be made
+        self.n_left = len(cells)
+
+    def threads_needed(self) -> int:
+        """Return the thread setting that the next cell wants."""
+        return next(iter(self._groups))[0]
+
+    def next(self, pid: int, threads: int) -> Cell | None:
+        """Return the next cell for a worker: of its own group, of an untouched one, or of the fullest of the others."""
+        group = self._current.get(pid)
+        if group not in self._groups:
+            group = next((g for g in self._untouched if g[0] == threads), None)
+        if group is None:
+            begun = (g for g in self._groups if g[0] == threads)
+            group = max(begun, key=lambda g: len(self._groups[g]), default=None)
+        if group is None:
+            return None
+        self._untouched.pop(group, None)
+        self._current[pid] = group
+        cell = self._groups[group].popleft()
+        self.n_left -= 1
+        if not self._groups[group]:
+            del self._groups[group]
+        return cell
+
+    def take_back(self, cell: Cell) -> None:
+        """Put a cell that was never begun in front again."""
+        self._groups.setdefault(_group(cell), deque()).appendleft(cell)
+        self.n_left += 1
+
+    def give_up(self, cell: Cell, row: Row) -> None:
+        """Remember that the features of the cell's fold cannot be made."""
+        self._lost[_fold(cell)] = row
+
+    def hopeless(self) -> list[Row]:
+        """Take out all cells whose features cannot be made; return their rows."""
+        rows = []
+        for group in [g for g in self._groups if g[1:] in self._lost] if self._lost else []:
+            self._untouched.pop(group, None)
+            cells = self._groups.pop(group)
+            self.n_left -= len(cells)
+            rows += [replace(self._lost[group[1:]], **asdict(cell)) for cell in cells]
+        return rows
+
+
+def _group(cell: Cell) -> tuple:
+    return (cell.threads, *_fold(cell))
+
+
+def _fold(cell: Cell) -> tuple:
+    return (cell.dataset, cell.feature_set, cell.repeat, cell.fold, cell.seed)
+
+

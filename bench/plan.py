@@ -1,0 +1,102 @@
+"""From a suite to its cells, in the order in which they run.
+
+All models of a fold stand together: the worker makes their features once, and a machine that slows down slows all
+contestants of a fold alike. What cannot apply (a ConvNet on histograms) is known here already, with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench import features
+from bench.cell import Cell
+from bench.datasets import CLASSIFICATION
+from bench.splits import n_splits
+from bench.suite import Suite
+from models import catalog
+from models.entry import DEEP
+
+CLASSICAL_BACKEND = "sklearn"
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What planning needs to know of a data set, without its samples."""
+
+    task: str
+    n_samples: int
+    n_features: int
+    image_shape: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class OwnModel:
+    """What is known of ``package.module:factory`` once it has been imported."""
+
+    family: str
+    takes_backend: bool
+
+
+def plan(suite: Suite, own_models: Mapping[str, OwnModel]) -> list[Cell]:
+    """Return all cells of a suite; the order is the same each time.
+
+    Examples
+    --------
+    >>> suite = Suite(name="s", datasets=["iris"], features=["raw"], models=["lda", "mlp_100"], folds=2)
+    >>> [(c.fold, c.model, c.backend) for c in plan(suite, {})]
+    [(0, 'lda', 'sklearn'), (0, 'mlp_100', 'cython'), (1, 'lda', 'sklearn'), (1, 'mlp_100', 'cython')]
+    """
+    contestants = [(m, b) for m in suite.models for b in _backends(m, suite, own_models)]
+    return [
+        Cell(dataset, feature_set, model, backend, threads, repeat, fold, suite.seed)
+        for threads in suite.threads
+        for dataset in suite.dataset_files
+        for repeat in range(suite.repeats)
+        for fold in range(n_splits(suite.split, suite.folds))
+        for feature_set in suite.features
+        for model, backend in contestants
+    ]
+
+
+def _backends(model: str, suite: Suite, own_models: Mapping[str, OwnModel]) -> tuple[str, ...]:
+    own = own_models.get(model)
+    runs_on_kernels = own.takes_backend if own else catalog.get(model).family == DEEP
+    return suite.backends if runs_on_kernels else (CLASSICAL_BACKEND,)
+
+
+def family(model: str, own_models: Mapping[str, OwnModel]) -> str:
+    """Return "classical" or "deep"."""
+    return own_models[model].family if model in own_models else catalog.get(model).family
+
+
+def reason_to_skip(cell: Cell, info: DatasetInfo, own_models: Mapping[str, OwnModel]) -> str | None:
+    """Return why a cell cannot apply, or None where it can.
+
+    Examples
+    --------
+    >>> digits = DatasetInfo("classification", 1797, 64, (8, 8, 1))
+    >>> cell = Cell("digits", "hog", "conv16_32", "cython", 1, 0, 0, 0)
+    >>> reason_to_skip(cell, digits, {})
+    'conv16_32 needs images, and hog does not keep the image'
+    """
+    feature_set = features.get(cell.feature_set)
+    if feature_set.needs_image and info.image_shape is None:
+        return f"{cell.feature_set} needs images, and {cell.dataset} has none"
+    if feature_set.needs_classes and info.task != CLASSIFICATION:
+        return f"{cell.feature_set} is learned from classes, and {cell.dataset} has a number to predict"
+    if cell.model in own_models:
+        return None
+    model = catalog.get(cell.model)
+    if model.estimator(info.task) is None:
+        return f"{cell.model} does not do {info.task}"
+    if model.accepts != "image":
+        return None
+    if info.image_shape is None:
+        return f"{cell.model} needs images, and {cell.dataset} has none"
+    if not feature_set.keeps_image:
+        return f"{cell.model} needs images, and {cell.feature_set} does not keep the image"
+    height, width, _ = info.image_shape
+    if min(height, width) < model.min_side:
+        return f"{cell.model} needs images of at least {model.min_side}x{model.min_side} pixels, not {height}x{width}"
+    return None

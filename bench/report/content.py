@@ -1,0 +1,182 @@
+"""What a report says, before any format sets it: the tables with their verdicts, and how they were made.
+
+The words for a cell of a table are made here, once, so that all formats say the same: ``98.7 ±0.5``, ``97.1 ±0.6
+(4/5)``, ``skipped``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.statistics import CONFIDENCE
+from bench.store import Run, read_run
+from bench.tables import DatasetTable, Summary, build_tables
+from bench.verdict import Verdict, judge
+
+BEST, INDISTINGUISHABLE = "best", "indistinguishable"
+
+#: what a reader sees -> where run.json may have it
+_PROVENANCE = (
+    ("Command", ("command", "argv")),
+    ("Suite", ("suite.name", "suite")),
+    ("Started", ("utc_start", "utc")),
+    ("Ended", ("utc_end",)),
+    ("CPU", ("environment.cpu", "environment.cpu.name", "environment.cpu_name", "environment.cpu_model", "cpu")),
+    ("Cores", ("environment.cpu_count", "environment.cpus", "environment.cores", "environment.cpu.count")),
+    ("Memory", ("environment.memory_bytes", "environment.total_memory_bytes")),
+    ("Instruction set", ("environment.isa", "environment.instruction_set", "isa", "instruction_set")),
+    ("System", ("environment.platform", "environment.system", "platform")),
+    ("Python", ("environment.python", "environment.python_version", "python")),
+    ("Commit", ("environment.git_commit", "environment.commit", "environment.git.commit", "git_commit", "commit")),
+    ("Versions", ("environment.versions", "environment.packages", "versions")),
+)
+_DIRTY = ("environment.git_dirty", "environment.git.dirty", "environment.dirty", "git_dirty", "dirty")
+
+
+@dataclass(frozen=True)
+class Section:
+    """One data set: its table and the verdict on it."""
+
+    table: DatasetTable
+    verdict: Verdict
+
+    @property
+    def dataset(self) -> str:
+        return self.table.dataset
+
+    @property
+    def legend(self) -> str:
+        """What the numbers of the score table are."""
+        unit = "Accuracy in percent" if self.table.metric == "accuracy" else "R² (1 is perfect, 0 the mean)"
+        n = self.table.n_folds
+        spread = f"mean of {n} folds ± half of the {CONFIDENCE:.0%} interval".replace("%", " %")
+        if n == 1:
+            spread = "one fold"
+            if any(s.interval and s.interval.low is not None for s in self.table.cells.values()):
+                spread += f" ± the {CONFIDENCE:.0%} interval of its samples (Wilson)".replace("%", " %")
+        return f"{unit}: {spread}"
+
+    def mark(self, summary: Summary) -> str:
+        """Return how a cell stands to the best: `BEST`, `INDISTINGUISHABLE`, or nothing."""
+        if self.verdict.is_best(summary):
+            return BEST
+        return INDISTINGUISHABLE if self.verdict.is_indistinguishable(summary) else ""
+
+    def at_best(self, line: tuple) -> Summary | None:
+        """Return the highest-scoring cell of a line; cells with every fold come before those without."""
+        scored = [s for s in self.cells(line) if s is not None and s.n]
+        return max(scored, key=lambda s: (s.complete, s.mean), default=None)
+
+    def cells(self, line: tuple) -> list[Summary | None]:
+        return [self.table.cell(line, feature_set) for feature_set in self.table.feature_sets]
+
+
+@dataclass(frozen=True)
+class Report:
+    run: Run
+    sections: tuple[Section, ...]
+    provenance: tuple[tuple[str, str], ...]
+
+    @property
+    def title(self) -> str:
+        return f"depthbench: {_get(self.run.manifest, ('suite.name',)) or self.run.run_id}"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many cells there are of each status."""
+        found: dict[str, int] = {}
+        for row in self.run.rows:
+            found[row.status] = found.get(row.status, 0) + 1
+        return found
+
+    @property
+    def summary(self) -> str:
+        """One line on what was run."""
+        if not self.run.rows:
+            return "No cell has finished yet: there is nothing to show."
+        parts = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in self.counts.items())
+        unfinished = "" if self.run.finished else "; the run has not ended, or was interrupted"
+        return f"{len(self.run.rows)} cells: {parts}{unfinished}."
+
+
+def load(folder: str | Path) -> Report:
+    """Read a run folder and work out everything a report says."""
+    return make(read_run(folder))
+
+
+def make(run: Run) -> Report:
+    """Work out everything a report says of a run."""
+    sections = tuple(Section(table, judge(table, run.manifest)) for table in build_tables(run.rows, run.manifest))
+    return Report(run, sections, tuple(_provenance(run.manifest)))
+
+
+def score_text(summary: Summary | None, *, footnotes: bool = False) -> str:
+    """Return the words for a cell: its score and interval, or why there is none; "–" if it was not planned.
+
+    Examples
+    --------
+    >>> from bench.cell import Row
+    >>> rows = [Row("d", "raw", "lda", "sklearn", 1, 0, i, 0, "ok", accuracy=0.9 + i / 100) for i in range(5)]
+    >>> score_text(build_tables(rows)[0].ranked[0])
+    '92.0 ±2.9'
+    """
+    if summary is None:
+        return "–"
+    text = state_text(summary) if summary.interval is None else number_text(summary)
+    if summary.interval is not None and not summary.complete:
+        text += f" ({summary.n}/{summary.n_expected})"
+    if footnotes and summary.footnotes:
+        text += " " + ",".join(f"[{n}]" for n in summary.footnotes)
+    return text
+
+
+def number_text(summary: Summary) -> str:
+    """Return the mean and the half-width of its interval, without a unit."""
+    interval = summary.interval
+    scale, digits = (100, 1) if summary.metric == "accuracy" else (1, 3)
+    text = f"{scale * interval.mean:.{digits}f}"
+    half = interval.half_width
+    if half is None and interval.low is not None:  # Wilson's is not symmetric: the longer side
+        half = max(interval.mean - interval.low, interval.high - interval.mean)
+    return text if half is None else f"{text} ±{scale * half:.{digits}f}"
+
+
+def state_text(summary: Summary) -> str:
+    """Return what became of a contestant that has no score: the most frequent status."""
+    if not summary.statuses:
+        return "–"
+    return max(summary.statuses, key=lambda status: summary.statuses[status]).replace("_", " ")
+
+
+def _provenance(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for label, places in _PROVENANCE:
+        value = _get(manifest, places)
+        if value in (None, "", [], {}):
+            continue
+        if label == "Commit" and _get(manifest, _DIRTY):
+            value = f"{value} (with uncommitted changes)"
+        if label == "Memory" and isinstance(value, (int, float)):
+            value = f"{value / 2**30:.1f} GiB"
+        yield label, _plain(value)
+
+
+def _get(manifest: Mapping[str, Any], places: tuple[str, ...]) -> Any:
+    """Return the first value of dotted places that is there and is no mapping (but versions are)."""
+    for place in places:
+        value: Any = manifest
+        for key in place.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is not None and (not isinstance(value, Mapping) or place.endswith(("versions", "packages"))):
+            return value
+    return None
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return " ".join(str(v) for v in value)
+    return str(value)

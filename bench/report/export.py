@@ -1,0 +1,145 @@
+"""CSV and JSON for programs: one line per contestant, every number unrounded. docs/columns.md describes the columns.
+
+What was not measured is empty in CSV and absent in JSON, never zero. Text that a spreadsheet would take for a formula
+(it begins with = + - @, a tab or a line break) gets an apostrophe before it, as OWASP advises; numbers stay numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+from bench.cell import STATUSES
+from bench.report.content import Report, Section
+from bench.statistics import Comparison
+from bench.tables import Summary
+
+CLASSIFICATION = ("accuracy_mean", "accuracy_ci_low", "accuracy_ci_high", "balanced_accuracy_mean", "log_loss_mean")
+REGRESSION = ("r2_mean", "r2_ci_low", "r2_ci_high", "rmse_mean", "mae_mean")
+TIMES = (
+    "time_import_s", "time_warmup_s", "time_features_s", "time_fit_s", "time_predict_s", "time_predict_one_s",
+)  # fmt: skip
+COLUMNS = (
+    "dataset", "feature_set", "model", "family", "backend", "n", "n_expected", *CLASSIFICATION, *REGRESSION, *TIMES,
+    "peak_memory_bytes", "threads", "n_workers", "rank", "p_adjusted", "best", "distinguishable_from_best",
+    *(f"n_{status}" for status in STATUSES), "footnotes",
+)  # fmt: skip
+
+
+def to_csv(report: Report) -> str:
+    """Return the long table, one line per contestant."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for record in records(report):
+        writer.writerow([_csv_cell(record.get(column)) for column in COLUMNS])
+    return out.getvalue()
+
+
+def records(report: Report) -> list[dict[str, Any]]:
+    """Return one dictionary per contestant, in the order of the tables; what was not measured is left out."""
+    found = []
+    for section in report.sections:
+        ranks = {s.key: rank for rank, s in enumerate(section.table.ranked, start=1)}
+        notes = {note.number: note.text for note in section.table.footnotes}
+        for line in section.table.lines:
+            for summary in section.cells(line):
+                if summary is not None:
+                    found.append(_record(section, summary, ranks.get(summary.key), notes))
+    return found
+
+
+def _record(section: Section, summary: Summary, rank: int | None, notes: dict[int, str]) -> dict[str, Any]:
+    interval, metric, verdict = summary.interval, summary.metric, section.verdict
+    values: dict[str, Any] = {
+        "dataset": summary.dataset,
+        "feature_set": summary.feature_set,
+        "model": summary.model,
+        "family": summary.family,
+        "backend": summary.backend,
+        "n": summary.n,
+        "n_expected": summary.n_expected,
+        **{f"{name}_mean": value for name, value in summary.means.items()},
+        **summary.times,
+        "peak_memory_bytes": summary.peak_memory_bytes,
+        "threads": summary.threads,
+        "n_workers": max((row.n_workers for row in summary.rows if row.n_workers), default=None),
+        "rank": rank,
+        "p_adjusted": verdict.p_adjusted.get(summary.key),
+        **{f"n_{status}": summary.statuses.get(status, 0) for status in STATUSES},
+        "footnotes": " ".join(f"[{n}] {notes[n]}" for n in summary.footnotes) or None,
+    }
+    if interval is not None:
+        values |= {f"{metric}_ci_low": interval.low, f"{metric}_ci_high": interval.high}
+    if rank is not None and verdict.best is not None:
+        values["best"] = verdict.is_best(summary)
+        if summary.key in verdict.p_adjusted and not verdict.is_best(summary):
+            values["distinguishable_from_best"] = not verdict.is_indistinguishable(summary)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _csv_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    return neutralize(str(value))
+
+
+def neutralize(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula.
+
+    Examples
+    --------
+    >>> neutralize("=HYPERLINK(1)"), neutralize("lda")
+    ("'=HYPERLINK(1)", 'lda')
+    """
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else text
+
+
+def to_json(report: Report) -> str:
+    """Return run, provenance, verdicts and contestants as JSON."""
+    by_dataset: dict[str, list[dict[str, Any]]] = {}
+    for record in records(report):
+        by_dataset.setdefault(record["dataset"], []).append(record)
+    content = {
+        "run_id": report.run.run_id,
+        "schema_version": report.run.manifest.get("schema_version"),
+        "provenance": dict(report.provenance),
+        "counts": report.counts,
+        "datasets": [
+            {
+                "dataset": section.dataset,
+                "metric": section.table.metric,
+                "n_folds": section.table.n_folds,
+                "verdict": _verdict(section),
+                "contestants": by_dataset.get(section.dataset, []),
+                "footnotes": {str(note.number): note.text for note in section.table.footnotes},
+                "warnings": list(section.table.warnings),
+            }
+            for section in report.sections
+        ],
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _verdict(section: Section) -> dict[str, Any]:
+    v = section.verdict
+    named = {"best": v.best, "simplest": v.simplest, "best_deep": v.best_deep, "best_classical": v.best_classical}
+    return {
+        "headline": v.headline,
+        "sentences": dict(v.sentences),
+        "ranked": section.table.mismatch is None,
+        **{name: section.table.name(s) for name, s in named.items() if s is not None},
+        **{name: _comparison(c) for name, c in (("gain", v.gain), ("gain_selected", v.gain_selected)) if c is not None},
+    }
+
+
+def _comparison(c: Comparison) -> dict[str, Any]:
+    import dataclasses
+
+    return {name: value for name, value in dataclasses.asdict(c).items() if value is not None}

@@ -1,0 +1,133 @@
+"""The report on a terminal: verdict first, then scores, then times, in blocks that fit the width there is."""
+
+from __future__ import annotations
+
+import statistics as stdlib_statistics
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from bench.report.content import BEST, INDISTINGUISHABLE, Report, Section, score_text
+from bench.tables import Summary
+from bench.verdict import seconds
+
+#: for terminals that are not UTF-8
+_ASCII = str.maketrans({"±": "+", "≈": "~", "–": "-", "−": "-", "²": "2", "…": ".", "·": "-"})
+_NARROWEST_NAME = 14
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the whole report to a console, at its width."""
+    _say(console, report.summary, "dim")
+    for section in report.sections:
+        _show_section(section, console)
+
+
+def _show_section(section: Section, console: Console) -> None:
+    table, verdict = section.table, section.verdict
+    console.print()
+    _say(console, section.dataset, "bold underline")
+    _say(console, verdict.headline, "bold red" if table.mismatch else "bold")
+    for sentence in verdict.sentences.values():
+        _say(console, sentence, indent=2)
+    console.print()
+    if table.mismatch is not None:
+        _say(console, "NOT RANKED: the models of this table did not see the same data.", "bold red")
+    _blocks(section, console, [lambda s: _score(section, s, " ±"), lambda s: _score(section, s, "±")])
+    _say(console, f"{section.legend}; *: best; ≈: not distinguishable from it", "dim")
+    console.print()
+    unit, scale = _time_unit(section)
+    _blocks(section, console, [lambda s: _time(s, scale)])
+    _say(console, f"{unit} to fit / to predict the test fold (median over folds); {table.threads_note}", "dim")
+    for note in table.footnotes:
+        _say(console, f"[{note.number}] {note.text}", "dim")
+    for warning in table.warnings:
+        _say(console, f"Note: {warning}", "yellow")
+
+
+def _say(console: Console, text: str, style: str = "", indent: int = 0) -> None:
+    console.print(Padding(_fit(Text(text, style=style), console), (0, 0, 0, indent), expand=False))
+
+
+def _score(section: Section, summary: Summary | None, plus_minus: str) -> Text:
+    if summary is None:
+        return Text("– ", style="dim")
+    words = score_text(summary).replace(" ±", plus_minus)
+    if summary.n and not summary.complete:  # the interval of fewer folds is not worth the width
+        words = f"{words.split(plus_minus)[0].split(' ')[0]} {summary.n}/{summary.n_expected}"
+    text = Text(words, style="" if summary.n else "dim")
+    mark = section.mark(summary)
+    if summary.footnotes:
+        text.append("".join(f"[{n}]" for n in summary.footnotes), style="dim")
+    else:
+        text.append({BEST: "*", INDISTINGUISHABLE: "≈"}.get(mark, " "))
+    if mark == BEST:
+        text.stylize("bold green")
+    return text
+
+
+def _time_unit(section: Section) -> tuple[str, float]:
+    """Milliseconds where most cells fit within a second: fewer characters, the same information."""
+    fits = [s.times["time_fit_s"] for s in section.table.cells.values() if "time_fit_s" in s.times]
+    return ("Milliseconds", 1000.0) if fits and stdlib_statistics.median(fits) < 1.0 else ("Seconds", 1.0)
+
+
+def _time(summary: Summary | None, scale: float) -> Text:
+    if summary is None or "time_fit_s" not in summary.times:
+        return Text("–", style="dim")
+    predict = summary.times.get("time_predict_s")
+    predict_text = "–" if predict is None else seconds(scale * predict)
+    return Text(f"{seconds(scale * summary.times['time_fit_s'])}/{predict_text}")
+
+
+def _blocks(section: Section, console: Console, cells: Sequence[Callable[[Summary | None], Text]]) -> None:
+    """Print models x feature sets: in the first wording that fits the width, else the last one in several blocks."""
+    table = section.table
+    names = [_fit(Text(table.labels[line]), console) for line in table.lines]
+    longest = max((name.cell_len for name in names), default=5)
+    for cell in cells:
+        columns = [
+            [_fit(t, console) for t in (Text(feature_set, "bold"), *(cell(table.cell(line, feature_set)) for line in table.lines))]
+            for feature_set in table.feature_sets
+        ]
+        widths = [max(text.cell_len for text in column) + 1 for column in columns]
+        room_for_name = console.width - sum(widths)
+        if room_for_name >= longest:
+            break
+    name_width = min(longest, max(room_for_name, _NARROWEST_NAME))
+    block: list[list[Text]] = []
+    used = 0
+    for column, width in zip(columns, widths, strict=True):
+        if block and used + width > console.width - name_width:
+            _print_block(console, names, block, name_width)
+            console.print()
+            block, used = [], 0
+        block.append(column)
+        used += width
+    if block:
+        _print_block(console, names, block, name_width)
+
+
+def _print_block(console: Console, names: Sequence[Text], block: Sequence[Sequence[Text]], name_width: int) -> None:
+    grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    grid.add_column("model", min_width=5, max_width=name_width, no_wrap=True, overflow="ellipsis")
+    for column in block:
+        grid.add_column(column[0], justify="right", no_wrap=True)
+    for i, name in enumerate(names):
+        grid.add_row(name, *(column[i + 1] for column in block))
+    console.print(grid)
+
+
+def _fit(text: Text, console: Console) -> Text:
+    """Return text that the console's encoding can show, without control characters that would move its cursor."""
+    plain = "".join(c if c.isprintable() else "?" for c in text.plain)
+    if console.options.ascii_only:
+        plain = plain.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+    if plain == text.plain:
+        return text
+    copy = text.copy()
+    copy.plain = plain
+    return copy

@@ -1,0 +1,218 @@
+"""One run from its suite to its report: open the folder, check, plan, run what is not there yet, write the tables.
+
+The folder and run.json are written first, before anything heavy is imported or loaded: whatever happens then, there is a
+run that can be named and resumed. All rows go through one writer in one process.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import store
+from bench.cell import Cell, Row
+from bench.environment import machine
+from bench.errors import InputError
+from bench.executors import LocalExecutor, WorkerError
+from bench.plan import DatasetInfo, OwnModel, family, plan, reason_to_skip
+from bench.progress import RunProgress, summary
+from bench.suite import HOW, Suite
+
+DONE, SOME_FAILED, BAD_INPUT, NOTHING_RAN, INTERRUPTED = 0, 1, 2, 3, 130
+
+#: Below the run folder, while it runs: matrices shared between workers, and what workers print.
+CACHE, LOGS = "features", "logs"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which folder a run goes to."""
+
+    run_id: str
+    folder: Path
+
+
+def run(suite: Suite, target: Target, console: Console, command: list[str]) -> int:
+    """Run, or finish, a suite in a folder; return the exit code.
+
+    Rows that are there already are kept, whatever their status: to try failed cells again, start a new run.
+
+    Raises
+    ------
+    InputError
+        The suite cannot be run, or the folder cannot be used.
+    """
+    manifest = {
+        "run_id": target.run_id,
+        "utc_start": store.utc_now(),
+        "utc_end": None,
+        "command": command,
+        "suite": suite.model_dump(mode="json"),
+        "environment": machine(),
+    }
+    with _signals_interrupt(), store.Writer(target.folder, manifest) as writer:
+        try:
+            _check_same(suite, writer)
+            return _run(suite, writer, console, command)
+        except KeyboardInterrupt:
+            n_cells = writer.manifest.get("n_cells", "?")
+            console.print(
+                f"interrupted: {len(writer.rows)} of {n_cells} cells are in {writer.folder}. Go on with:\n"
+                f"  depthbench run --resume {writer.folder}",
+                markup=False, highlight=False, soft_wrap=True,
+            )  # fmt: skip
+            return INTERRUPTED
+        except WorkerError as e:
+            console.print(f"nothing could be run: {e}", markup=False, highlight=False, soft_wrap=True)
+            return NOTHING_RAN
+        except InputError:
+            if writer.is_new and not writer.rows:
+                shutil.rmtree(writer.folder / LOGS, ignore_errors=True)
+                writer.discard()
+            raise
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Let Ctrl-C and a polite kill end the run in order, also where a shell started it with Ctrl-C ignored."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _check_same(suite: Suite, writer: store.Writer) -> None:
+    """Refuse to mix two suites in one run."""
+    if writer.is_new:
+        return
+    stored, asked = writer.manifest.get("suite", {}), suite.model_dump(mode="json")
+    changed = [k for k in asked if k not in HOW and asked[k] != stored.get(k, asked[k])]
+    if changed:
+        differences = "; ".join(f"{k} = {stored.get(k)!r} there, {asked[k]!r} now" for k in changed)
+        raise InputError(f"{writer.folder} holds a run of another suite ({differences}); start a new run for this one")
+
+
+def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str]) -> int:
+    if not writer.is_new:
+        resumed = [*writer.manifest.get("resumed", []), {"utc": store.utc_now(), "command": command}]
+        writer.update_manifest(utc_end=None, resumed=resumed)
+    console.print(f"run {writer.manifest['run_id']} -> {writer.folder}", markup=False, highlight=False, soft_wrap=True)
+    executor = LocalExecutor(
+        _context(suite, writer.folder / CACHE),
+        writer.folder / LOGS,
+        jobs=suite.jobs,
+        timeout_s=suite.timeout_s,
+        memory_bytes=suite.memory_bytes,
+    )
+    with executor:
+        checked = executor.check(suite.threads[0])
+        datasets = {k: DatasetInfo(**{**v, "image_shape": _shape(v)}) for k, v in checked["datasets"].items()}
+        own_models = {k: OwnModel(**v) for k, v in checked["own_models"].items()}
+        cells = plan(suite, own_models)
+        environment = {**machine(), **checked["environment"]}
+        facts = {k: asdict(v) for k, v in datasets.items()}
+        writer.update_manifest(environment=environment, n_cells=len(cells), datasets=facts)
+        _run_cells(cells, executor, writer, console, datasets, own_models)
+    shutil.rmtree(writer.folder / CACHE, ignore_errors=True)
+    _remove_empty_logs(writer.folder / LOGS)
+    writer.update_manifest(utc_end=store.utc_now())
+    return _report(writer, console)
+
+
+def _shape(info: dict[str, Any]) -> tuple | None:
+    return tuple(info["image_shape"]) if info["image_shape"] else None
+
+
+def _context(suite: Suite, cache: Path) -> dict[str, Any]:
+    return {
+        "dataset_files": suite.dataset_files,
+        "target": suite.target,
+        "models": suite.models,
+        "backends": suite.backends,
+        "split": suite.split,
+        "folds": suite.folds,
+        "repeats": suite.repeats,
+        "seed": suite.seed,
+        "feature_backend": suite.backends[0],
+        "cache_folder": str(cache.absolute()),
+    }
+
+
+def _run_cells(
+    cells: list[Cell],
+    executor: LocalExecutor,
+    writer: store.Writer,
+    console: Console,
+    datasets: dict[str, DatasetInfo],
+    own_models: dict[str, OwnModel],
+) -> None:
+    """Write the rows of all cells that have none yet."""
+    left = [c for c in cells if c.identity not in writer]
+    reasons = {c: reason_to_skip(c, datasets[c.dataset], own_models) for c in left}
+    applicable = [c for c in left if reasons[c] is None]
+    facts = {"run_id": writer.manifest["run_id"], "n_workers": min(executor.jobs, max(1, len(applicable)))}
+    n_failed = sum(row.status not in ("ok", "skipped") for row in writer.rows)
+
+    def finish(row: Row) -> None:
+        row = replace(row, utc=store.utc_now(), family=row.family or family(row.model, own_models), **facts)
+        writer.append(row)
+        progress.add(row)
+
+    with RunProgress(console, len(cells), len(cells) - len(left), n_failed) as progress:
+        for cell in left:
+            if reasons[cell] is not None:
+                finish(Row(**asdict(cell), status="skipped", message=reasons[cell]))
+        for row in executor.run(applicable):
+            finish(row)
+
+
+def show_plan(suite: Suite, console: Console) -> int:
+    """Print which cells a suite has, without running any; return the exit code."""
+    from bench.execution import Bench, Context
+
+    bench = Bench(Context(**{**_context(suite, Path()), "cache_folder": None}))
+    datasets, own_models = bench.check(), bench.own_models
+    cells = plan(suite, own_models)
+    reasons = {c: reason_to_skip(c, datasets[c.dataset], own_models) for c in cells}
+    for c in cells:
+        where = f"{c.dataset} {c.feature_set} {c.model} {c.backend} threads={c.threads} repeat={c.repeat} fold={c.fold}"
+        console.print(f"{where}{f'  skipped: {reasons[c]}' if reasons[c] else ''}", soft_wrap=True, highlight=False)
+    n_skipped = sum(reason is not None for reason in reasons.values())
+    limit = f"{suite.timeout_s:g} s at most for each"
+    console.print(f"{len(cells)} cells: {len(cells) - n_skipped} to run ({limit}), {n_skipped} skipped", highlight=False)
+    return DONE if n_skipped < len(cells) else NOTHING_RAN
+
+
+def _remove_empty_logs(folder: Path) -> None:
+    """Keep the logs in which something stands."""
+    for log in folder.glob("*.log"):
+        if log.stat().st_size == 0:
+            log.unlink()
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _report(writer: store.Writer, console: Console) -> int:
+    """Write and print the tables; return the exit code that the rows call for."""
+    from bench import report
+
+    report.write_report(writer.folder)
+    report.print_table(writer.folder, console)
+    console.print(f"{summary(writer.rows)}. {writer.folder}", markup=False, highlight=False, soft_wrap=True)
+    statuses = {row.status for row in writer.rows}
+    if statuses <= {"skipped"}:
+        return NOTHING_RAN
+    return DONE if statuses <= {"ok", "skipped"} else SOME_FAILED

@@ -1,0 +1,67 @@
+"""Scores of a test fold, after the predictions have been looked at: count, shape, finiteness, then values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bench.datasets import CLASSIFICATION, Data
+
+
+class DivergedError(ArithmeticError):
+    """A model whose predictions are not finite numbers."""
+
+
+def score(
+    model: Any, data: Data, X_test: np.ndarray, y_test: np.ndarray, y_pred: Any, classes: np.ndarray
+) -> dict[str, float]:
+    """Return the scores of predictions `y_pred`, and the log-loss where the model gives probabilities.
+
+    Raises
+    ------
+    ValueError
+        The predictions have another shape than the targets.
+    DivergedError
+        Predictions or probabilities are NaN or infinite.
+    """
+    y_pred = np.asarray(y_pred)
+    if y_pred.shape != y_test.shape:
+        raise ValueError(f"predict returned shape {y_pred.shape} for targets of shape {y_test.shape}")
+    if y_pred.dtype.kind == "f" and not np.isfinite(y_pred).all():
+        raise DivergedError("predict returned NaN or infinite values")
+    if data.task == CLASSIFICATION:
+        return _classification(model, X_test, y_test, y_pred, classes)
+    return _regression(y_test, y_pred)
+
+
+def _classification(model: Any, X_test: np.ndarray, y_test: np.ndarray, y_pred: np.ndarray, classes: np.ndarray):
+    from sklearn.metrics import log_loss, recall_score
+
+    present = np.unique(y_test)
+    recalls = recall_score(y_test, y_pred, labels=present, average=None, zero_division=0)
+    scores = {"accuracy": float(np.mean(y_pred == y_test)), "balanced_accuracy": float(np.mean(recalls))}
+    if hasattr(model, "predict_proba"):
+        probabilities = np.asarray(model.predict_proba(X_test), np.float64)
+        if probabilities.shape != (len(y_test), len(classes)):
+            expected = (len(y_test), len(classes))
+            raise ValueError(f"predict_proba returned shape {probabilities.shape}, expected {expected}")
+        if not np.isfinite(probabilities).all():
+            raise DivergedError("predict_proba returned NaN or infinite values")
+        if np.isin(present, classes).all():  # a class never trained on has no probability
+            # float32 probabilities sum to 1 only to about 1e-7, which log_loss takes for a mistake
+            probabilities /= probabilities.sum(axis=1, keepdims=True)
+            scores["log_loss"] = float(log_loss(y_test, probabilities, labels=classes))
+    return scores
+
+
+def _regression(y_test: np.ndarray, y_pred: np.ndarray) -> dict[str, float]:
+    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+    scores = {
+        "rmse": float(root_mean_squared_error(y_test, y_pred)),
+        "mae": float(mean_absolute_error(y_test, y_pred)),
+    }
+    if len(y_test) > 1:  # R^2 is not defined for one sample
+        scores["r2"] = float(r2_score(y_test, y_pred))
+    return scores

@@ -1,0 +1,406 @@
+"""From rows to tables: one summary per contestant, a refusal to rank what did not see the same data, and footnotes.
+
+A **contestant** is a model on a feature set, with its backend and threads. Its folds are summed up in a `Summary`; the
+summaries of one data set make a `DatasetTable`, models x feature sets. Three rules keep a table honest:
+
+* Only rows whose hashes agree are ranked (`check_hashes`). Within a fold all models must have had the same matrices,
+  and all feature sets the same samples.
+* A contestant that did not finish every fold keeps its mean, with n/N beside it, and is not ranked with those that did:
+  it may have been spared the hard fold.
+* What has no score is a footnote with the reason, never a gap.
+
+Classification is scored by accuracy, regression by R^2, and the two never stand in one table.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics as stdlib_statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.cell import STATUSES, Row
+from bench.statistics import Interval, mean_interval, test_train_ratio, wilson_interval
+
+FoldKey = tuple[int, int, int]  # (seed, repeat, fold)
+LineKey = tuple[str, str, int]  # (model, backend, threads): one line of a table
+ContestantKey = tuple[str, str, str, int]  # (feature_set, model, backend, threads): one cell of it
+
+DATA_HASHES = ("x_train_sha256", "x_test_sha256", "y_sha256", "split_sha256")
+SAMPLE_HASHES = ("y_sha256", "split_sha256")  # these agree over the feature sets too
+
+#: metric -> the range a score can have
+METRICS = {"accuracy": (0.0, 1.0), "r2": (-math.inf, 1.0)}
+MEAN_SCORES = ("accuracy", "balanced_accuracy", "log_loss", "r2", "rmse", "mae")
+MEDIAN_TIMES = (
+    "time_import_s", "time_warmup_s", "time_features_s", "time_fit_s", "time_predict_s", "time_predict_one_s",
+)  # fmt: skip
+
+
+class HashMismatch(ValueError):
+    """Rows that should have seen the same data have different hashes, or some have none."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of one contestant over all its folds; a value that was not measured is None."""
+
+    dataset: str
+    feature_set: str
+    model: str
+    family: str | None
+    backend: str
+    threads: int
+    metric: str
+    rows: tuple[Row, ...]
+    scores: Mapping[FoldKey, float]
+    interval: Interval | None  # over the folds that have a score
+    n_expected: int  # folds of the data set in this run
+    means: Mapping[str, float]
+    times: Mapping[str, float]  # medians over the folds
+    peak_memory_bytes: int | None  # the largest
+    statuses: Mapping[str, int]
+    footnotes: tuple[int, ...] = ()
+
+    @property
+    def key(self) -> ContestantKey:
+        return self.feature_set, self.model, self.backend, self.threads
+
+    @property
+    def line(self) -> LineKey:
+        return self.model, self.backend, self.threads
+
+    @property
+    def mean(self) -> float | None:
+        return None if self.interval is None else self.interval.mean
+
+    @property
+    def n(self) -> int:
+        """The number of folds with a score."""
+        return len(self.scores)
+
+    @property
+    def complete(self) -> bool:
+        return self.n == self.n_expected > 0
+
+    @property
+    def test_train_ratio(self) -> float:
+        return _ratio(self.scored_rows)
+
+    @property
+    def scored_rows(self) -> list[Row]:
+        return [row for row in self.rows if _score(row, self.metric) is not None]
+
+    @property
+    def time_train_s(self) -> float | None:
+        """What it takes to get from raw samples to a fitted model: features and fit."""
+        fit = self.times.get("time_fit_s")
+        return None if fit is None else fit + self.times.get("time_features_s", 0.0)
+
+
+@dataclass(frozen=True)
+class Footnote:
+    """Why some contestants have no score, or not from all folds."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class DatasetTable:
+    """Models x feature sets of one data set."""
+
+    dataset: str
+    metric: str
+    lines: tuple[LineKey, ...]
+    feature_sets: tuple[str, ...]
+    cells: Mapping[ContestantKey, Summary]
+    n_folds: int
+    footnotes: tuple[Footnote, ...] = ()
+    warnings: tuple[str, ...] = ()
+    mismatch: HashMismatch | None = None
+    labels: Mapping[LineKey, str] = field(default_factory=dict)
+
+    def cell(self, line: LineKey, feature_set: str) -> Summary | None:
+        """Return the contestant that stands there, or None where none was planned."""
+        return self.cells.get((feature_set, *line))
+
+    @property
+    def ranked(self) -> list[Summary]:
+        """The contestants that may be compared: every fold finished, and the same data seen; best first."""
+        if self.mismatch is not None:
+            return []
+        complete = [s for s in self.cells.values() if s.complete]
+        return sorted(complete, key=lambda s: -s.mean)
+
+    def name(self, summary: Summary) -> str:
+        """Return the words for a contestant: ``svc_rbf on hog``."""
+        return f"{self.labels.get(summary.line, summary.model)} on {summary.feature_set}"
+
+    @property
+    def threads_note(self) -> str:
+        """How many threads and workers the times were taken with, in words.
+
+        Examples
+        --------
+        >>> build_tables([Row("d", "raw", "lda", "sklearn", 1, 0, 0, 0, "ok", accuracy=1.0, n_workers=2)])[0].threads_note
+        '1 thread, 2 workers beside each other'
+        """
+        rows = [row for s in self.cells.values() for row in s.rows]
+        threads = sorted({row.threads for row in rows})
+        workers = sorted({row.n_workers for row in rows if row.n_workers})
+        text = f"{_or(threads)} {'thread' if threads == [1] else 'threads'}"
+        if workers:
+            text += ", 1 worker" if workers == [1] else f", {_or(workers)} workers beside each other"
+        return text
+
+
+def check_hashes(rows: Iterable[Row]) -> None:
+    """Refuse rows with scores that did not see the same data.
+
+    For one (dataset, feature_set, seed, repeat, fold) all four hashes must agree; those of y and of the split over all
+    feature sets too. A row without a hash among rows with one does not agree: it proves nothing.
+
+    Raises
+    ------
+    HashMismatch
+        Names the fold, the hash, and which models saw what.
+
+    Examples
+    --------
+    >>> seen = dict(status="ok", accuracy=0.9, y_sha256="aa")
+    >>> one = Row("iris", "raw", "lda", "sklearn", 1, 0, 0, 0, **seen)
+    >>> other = Row("iris", "raw", "qda", "sklearn", 1, 0, 0, 0, **{**seen, "y_sha256": "bb"})
+    >>> check_hashes([one, other])
+    Traceback (most recent call last):
+        ...
+    bench.tables.HashMismatch: iris on raw, repeat 0, fold 0: y_sha256 differs: aa (lda), bb (qda)
+    """
+    scored = [row for row in rows if row.accuracy is not None or row.r2 is not None]
+    _check_groups(scored, DATA_HASHES, lambda r: (r.dataset, r.seed, r.repeat, r.fold, r.feature_set), lambda r: r.model)
+    _check_groups(
+        scored, SAMPLE_HASHES, lambda r: (r.dataset, r.seed, r.repeat, r.fold), lambda r: f"{r.model} on {r.feature_set}"
+    )
+
+
+def _check_groups(rows: list[Row], hashes: Sequence[str], group: Callable[[Row], tuple], name: Callable) -> None:
+    seen: dict[tuple, dict[str | None, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        for key in hashes:
+            seen[*group(row), key][getattr(row, key)].append(row)
+    for place, by_hash in seen.items():
+        if len(by_hash) > 1:
+            dataset, _, repeat, fold, *feature_set, key = place
+            where = f"{dataset}{' on ' + feature_set[0] if feature_set else ''}, repeat {repeat}, fold {fold}"
+            parts = [f"{_short(h)} ({_few([name(r) for r in found])})" for h, found in by_hash.items()]
+            raise HashMismatch(f"{where}: {key} differs: {', '.join(parts)}")
+
+
+def build_tables(rows: Sequence[Row], manifest: Mapping[str, Any] | None = None) -> list[DatasetTable]:
+    """Return one table per data set, in the order of the suite where run.json has it, else as they first appear.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    manifest : mapping, optional
+        What run.json holds; only the order of data sets, feature sets and models is taken from it.
+
+    Returns
+    -------
+    list of DatasetTable
+        A table whose rows' hashes differ has its ``mismatch`` set, and ranks nothing.
+    """
+    by_dataset: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_dataset[row.dataset].append(row)
+    suite = (manifest or {}).get("suite")
+    suite = suite if isinstance(suite, Mapping) else {}
+    order = _in_order(by_dataset, suite.get("datasets"))
+    return [_build_table(name, by_dataset[name], suite) for name in order]
+
+
+def _build_table(dataset: str, rows: list[Row], suite: Mapping[str, Any]) -> DatasetTable:
+    metric = "r2" if any(_number(row.r2) is not None for row in rows) else "accuracy"
+    expected = {_fold_key(row) for row in rows}
+    by_contestant: dict[ContestantKey, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_contestant[row.feature_set, row.model, row.backend, row.threads].append(row)
+    summaries = {key: _summarize(found, metric, len(expected)) for key, found in by_contestant.items()}
+    footnotes, numbers = _footnotes(summaries)
+    summaries = {key: _with(s, footnotes=numbers.get(key, ())) for key, s in summaries.items()}
+    lines = _in_order({s.line: None for s in summaries.values()}, None)
+    lines.sort(key=lambda line: (_position(line[0], suite.get("models")), line[1:]))
+    mismatch = None
+    try:
+        check_hashes(rows)
+    except HashMismatch as e:
+        mismatch = e
+    return DatasetTable(
+        dataset=dataset,
+        metric=metric,
+        lines=tuple(lines),
+        feature_sets=tuple(_in_order({s.feature_set: None for s in summaries.values()}, suite.get("features"))),
+        cells=summaries,
+        n_folds=len(expected),
+        footnotes=tuple(footnotes),
+        warnings=tuple(_warnings(rows)),
+        mismatch=mismatch,
+        labels=_labels(lines),
+    )
+
+
+def _summarize(rows: list[Row], metric: str, n_expected: int) -> Summary:
+    scored = {_fold_key(row): value for row in rows if (value := _score(row, metric)) is not None}
+    done = [row for row in rows if _score(row, metric) is not None]
+    first = rows[0]
+    means = {name: stdlib_statistics.fmean(v) for name in MEAN_SCORES if (v := _numbers(done, name))}
+    times = {name: stdlib_statistics.median(v) for name in MEDIAN_TIMES if (v := _numbers(done, name))}
+    peaks = _numbers(done, "peak_memory_bytes")
+    return Summary(
+        dataset=first.dataset,
+        feature_set=first.feature_set,
+        model=first.model,
+        family=next((row.family for row in rows if row.family), None),
+        backend=first.backend,
+        threads=first.threads,
+        metric=metric,
+        rows=tuple(sorted(rows, key=_fold_key)),
+        scores=dict(sorted(scored.items())),
+        interval=_interval(done, list(scored.values()), metric),
+        n_expected=n_expected,
+        means=means,
+        times=times,
+        peak_memory_bytes=int(max(peaks)) if peaks else None,
+        statuses={s: n for s in STATUSES if (n := Counter(row.status for row in rows)[s])},
+    )
+
+
+def _interval(rows: list[Row], scores: list[float], metric: str) -> Interval | None:
+    if not scores:
+        return None
+    if len(scores) == 1 and metric == "accuracy" and rows[0].n_test and 0.0 <= scores[0] <= 1.0:
+        return wilson_interval(scores[0], rows[0].n_test)
+    return mean_interval(scores, _ratio(rows), bounds=METRICS[metric])
+
+
+def _ratio(rows: Sequence[Row]) -> float:
+    return test_train_ratio([r.n_train for r in rows], [r.n_test for r in rows], len({r.fold for r in rows}))
+
+
+def _score(row: Row, metric: str) -> float | None:
+    return _number(getattr(row, metric)) if row.status == "ok" else None
+
+
+def _number(value: Any) -> float | None:
+    """Return a finite number or None: rows come from a file that anyone may have edited."""
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if usable else None
+
+
+def _numbers(rows: Iterable[Row], name: str) -> list[float]:
+    return [value for row in rows if (value := _number(getattr(row, name))) is not None]
+
+
+def _fold_key(row: Row) -> FoldKey:
+    return row.seed, row.repeat, row.fold
+
+
+def _with(summary: Summary, **changes: Any) -> Summary:
+    from dataclasses import replace
+
+    return replace(summary, **changes)
+
+
+def _labels(lines: Sequence[LineKey]) -> dict[LineKey, str]:
+    """Name each line by its model, and by backend and threads only where the model stands there more than once."""
+    backends, threads = defaultdict(set), defaultdict(set)
+    for model, backend, n in lines:
+        backends[model].add(backend)
+        threads[model].add(n)
+    labels = {}
+    for model, backend, n in lines:
+        extra = [backend] if len(backends[model]) > 1 else []
+        extra += [f"{n} thread{'s' if n != 1 else ''}"] if len(threads[model]) > 1 else []
+        labels[model, backend, n] = f"{model} ({', '.join(extra)})" if extra else model
+    return labels
+
+
+def _footnotes(summaries: Mapping[ContestantKey, Summary]) -> tuple[list[Footnote], dict[ContestantKey, tuple[int, ...]]]:
+    """Say each reason once, with all the contestants and folds that it hit."""
+    labels = _labels(list({s.line: None for s in summaries.values()}))
+    hit: dict[tuple[str, str], dict[ContestantKey, int]] = defaultdict(dict)
+    for key, summary in summaries.items():
+        for status, message, count in _troubles(summary):
+            hit[status, message][key] = count
+    footnotes: list[Footnote] = []
+    numbers: dict[ContestantKey, tuple[int, ...]] = defaultdict(tuple)
+    for (status, message), contestants in hit.items():
+        number = len(footnotes) + 1
+        by_line: dict[str, list[str]] = defaultdict(list)
+        for key, count in contestants.items():
+            numbers[key] += (number,)
+            all_folds = count == summaries[key].n_expected
+            by_line[labels[summaries[key].line]].append(
+                key[0] if all_folds else f"{key[0]} ({count} of {summaries[key].n_expected} folds)"
+            )
+        who = "; ".join(f"{line} on {', '.join(sets)}" for line, sets in by_line.items())
+        footnotes.append(Footnote(number, f"{status.replace('_', ' ')}: {who}: {message}"))
+    return footnotes, dict(numbers)
+
+
+def _troubles(summary: Summary) -> list[tuple[str, str, int]]:
+    """Return (status, message, folds) for what keeps a contestant from a full set of scores."""
+    messages: dict[str, list[str]] = defaultdict(list)
+    for row in summary.rows:
+        if _score(row, summary.metric) is None:
+            status = row.status if row.status != "ok" else "invalid"
+            messages[status].append(" ".join(str(row.message or "no reason stored").split()))
+    found = []
+    for status, said in messages.items():
+        different = len(set(said)) - 1
+        more = f" (and {different} other message{'s' if different > 1 else ''})" if different else ""
+        found.append((status, said[0] + more, len(said)))
+    if missing := summary.n_expected - len(summary.rows):
+        found.append(("not run", "the run ended before these folds", missing))
+    return found
+
+
+def _warnings(rows: Sequence[Row]) -> list[str]:
+    warnings = []
+    scored = [row for row in rows if row.status == "ok"]
+    if scored and not any(getattr(row, name) for row in scored for name in DATA_HASHES):
+        warnings.append("No hashes are stored with these rows: that all models saw the same data is not proven.")
+    stopped = Counter(row.model for row in scored if row.converged is False)
+    if stopped:
+        who = ", ".join(f"{model} ({n} fold{'s' if n > 1 else ''})" for model, n in stopped.items())
+        warnings.append(f"The optimizer stopped before it converged: {who}.")
+    wrong = [r for r in scored if r.threads_effective is not None and r.threads_effective != r.threads]
+    if wrong:
+        models = ", ".join(sorted({row.model for row in wrong}))
+        warnings.append(f"Times of {models} were not taken with the threads asked for.")
+    return warnings
+
+
+def _in_order(names: Iterable[Any], order: Any) -> list[Any]:
+    """Return ``names`` in the given order; those it does not have follow as they first appear."""
+    return sorted(names, key=lambda name: _position(name, order))
+
+
+def _position(name: str, order: Any) -> int:
+    order = list(order) if isinstance(order, (list, tuple)) else []
+    return order.index(name) if name in order else len(order)
+
+
+def _short(value: str | None) -> str:
+    return "none" if value is None else str(value)[:12]
+
+
+def _few(names: Sequence[str], limit: int = 4) -> str:
+    unique = list(dict.fromkeys(names))
+    return ", ".join(unique[:limit]) + (f" and {len(unique) - limit} more" if len(unique) > limit else "")
+
+
+def _or(numbers: Sequence[int]) -> str:
+    return " or ".join(str(n) for n in numbers)
