@@ -311,9 +311,10 @@ class ConvNetClassifier(
                 raise ValueError(f"X has images of shape {image}, but this network was fitted on {self.image_shape_}")
             X = X.reshape(X.shape[0], math.prod(image))
         options = {"dtype": np.dtype(self.dtype), "order": "C", "reset": reset}
-        if y is None:
-            return validate_data(self, X, **options), None, image
-        return *validate_data(self, X, y, **options), image
+        with np.errstate(over="ignore"):  # a value too large for the dtype becomes inf, and is refused as such
+            if y is None:
+                return validate_data(self, X, **options), None, image
+            return *validate_data(self, X, y, **options), image
 
     def _resolve_image_shape(self, image: tuple[int, ...] | None, n_features: int) -> tuple[int, int, int]:
         if self.image_shape is None:
