@@ -141,6 +141,16 @@ def test_changed_weights_count_at_the_next_prediction(kind):
     np.testing.assert_allclose(estimator._forward(X), in_place, rtol=1e-12)
 
 
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_replaced_weights_count_when_training_goes_on(solver):
+    estimator = _fitted(solver=solver)
+    estimator.partial_fit(X, Y)
+    estimator.coefs_[0] = np.zeros_like(estimator.coefs_[0])
+    estimator.partial_fit(X, Y)
+    assert np.abs(estimator.coefs_[0]).max() < 0.1  # one epoch away from zero, not from where training was
+    assert np.shares_memory(estimator.coefs_[0], estimator._trainer[0].vector)
+
+
 def test_changed_weights_in_another_dtype():
     estimator = _fitted(x=X.astype(np.float32))
     before = estimator.predict_proba(X)

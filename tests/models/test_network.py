@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import kernels
+from models import initializers
 from models.architectures import build
 from models.inference import Inference, resolve_threads
 from models.layers import Rows
@@ -50,6 +51,19 @@ def test_starting_weights():
     assert last.std() == pytest.approx(np.sqrt(2 / 250), rel=0.05)
     assert not any(b.any() for b in networks[1].biases)
     np.testing.assert_array_equal(networks[0].vector, networks[1].vector.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [
+        (initializers.he_deviation(50), 0.2),
+        (initializers.glorot_deviation(40, 10), 0.2),
+        (initializers.glorot_bound(100, 50), 0.2),
+        (initializers.glorot_bound(40, 10, logistic=True), 0.2),
+    ],
+)
+def test_scales_of_starting_weights(actual, expected):
+    assert actual == pytest.approx(expected, rel=1e-12)
 
 
 def test_layers_are_not_shared_between_networks():
