@@ -30,8 +30,7 @@ def array(name: str, value: Any, *, ndim: int | None = None, dtype: np.dtype | N
     """Return `value` as a base-class ndarray of float32 or float64; never cast, never copied."""
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} must be a numpy.ndarray of float32 or float64, got {type(value).__name__}")
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array; fill or drop the masked values first")
+    _refuse_masked(name, value)
     if value.dtype not in DTYPES or not value.dtype.isnative:
         raise TypeError(f"{name} must have dtype float32 or float64 in native byte order, got {value.dtype.str}")
     if dtype is not None and value.dtype != dtype:
@@ -41,6 +40,29 @@ def array(name: str, value: Any, *, ndim: int | None = None, dtype: np.dtype | N
     if shape is not None and value.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {value.shape}")
     return value if type(value) is np.ndarray else np.asarray(value)
+
+
+def _refuse_masked(name: str, value: np.ndarray) -> None:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; fill or drop the masked values first")
+
+
+def indices(name: str, value: Any, shape: tuple[int, ...], n: int) -> np.ndarray:
+    """Return flat indices as int32 of `shape`. Each must lie in 0..n-1; those of an int32 array are not looked at here.
+
+    A backend checks an index where it uses it, which costs nothing; other dtypes must be cast first, and a cast must
+    not turn a wrong index into a right one.
+    """
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be a numpy.ndarray of integers, got {getattr(value, 'dtype', type(value))}")
+    _refuse_masked(name, value)
+    if value.shape != shape:
+        raise ValueError(f"{name} must have dy's shape {shape}, got {value.shape}")
+    if value.dtype == np.int32:
+        return value
+    if value.size and (int(value.min()) < 0 or int(value.max()) >= n):
+        raise ValueError(f"{name} must lie in 0..{n - 1}, got {value.min()}..{value.max()}")
+    return value.astype(np.int32)
 
 
 def contiguous(value: np.ndarray) -> np.ndarray:
@@ -169,13 +191,14 @@ def labels(name: str, value: Any, n: int, n_classes: int) -> np.ndarray:
     """Return class labels as C-contiguous int64 of shape (n,), each in 0..n_classes-1."""
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} must be a numpy.ndarray of integers, got {type(value).__name__}")
+    _refuse_masked(name, value)
     if value.dtype.kind not in "iu":
         raise TypeError(f"{name} must have an integer dtype, got {value.dtype}")
     if value.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), one label per row of logits, got {value.shape}")
     if n and (int(value.min()) < 0 or int(value.max()) >= n_classes):
         raise ValueError(f"{name} must lie in 0..{n_classes - 1}, got {value.min()}..{value.max()}")
-    return np.ascontiguousarray(value, dtype=np.int64)
+    return contiguous(np.ascontiguousarray(value, dtype=np.int64))
 
 
 def shape4(name: str, value: Any) -> tuple[int, int, int, int]:

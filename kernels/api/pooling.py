@@ -73,19 +73,12 @@ class Pooling(Base):
         """
         dy = check.array("dy", dy, ndim=4)
         input_shape = check.shape4("input_shape", input_shape)
-        if not isinstance(argmax, np.ndarray) or argmax.dtype.kind not in "iu":
-            raise TypeError(f"argmax must be a numpy.ndarray of integers, got {getattr(argmax, 'dtype', type(argmax))}")
-        if argmax.shape != dy.shape:
-            raise ValueError(f"argmax must have dy's shape {dy.shape}, got {argmax.shape}")
         if (dy.shape[0], dy.shape[3]) != (input_shape[0], input_shape[3]):
             raise ValueError(f"input_shape must have dy's batch and channels, {dy.shape}, got {input_shape}")
         n_pixels = input_shape[1] * input_shape[2]
         if n_pixels >= 2**31:
             raise ValueError(f"input_shape: height * width must be below 2**31, got {input_shape}")
-        if argmax.dtype != np.int32:
-            if argmax.size and (int(argmax.min()) < 0 or int(argmax.max()) >= n_pixels):
-                raise ValueError(f"argmax must lie in 0..{n_pixels - 1}, got {argmax.min()}..{argmax.max()}")
-            argmax = argmax.astype(np.int32)
+        argmax = check.indices("argmax", argmax, dy.shape, n_pixels)
         n_threads = check.threads("n_threads", n_threads)
         result = check.output("out", out, input_shape, dy.dtype, dy, argmax)
         dy, argmax = check.contiguous(dy), check.contiguous(argmax)

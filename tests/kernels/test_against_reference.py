@@ -89,10 +89,11 @@ def test_training_sizes(backend, kernel, n_threads):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("preset", "dtype"), [("M", "float32"), ("M", "float64"), ("L", "float32")])
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("preset", ["M", "L"])
 def test_larger_training_sizes(backend, preset, kernel, dtype):
+    if backend.name == "reference":
+        pytest.skip("the reference is what the others are held against")
     found = [(case, disagreement(backend, case, dtype, seed=1, n_threads=2)) for case in cases(kernel, preset)]
     wrong = [f"{case}: {message}" for case, message in found if message]
     assert not wrong, "\n".join(wrong)
