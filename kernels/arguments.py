@@ -205,7 +205,7 @@ def labels(name: str, value: Any, n: int, n_classes: int) -> np.ndarray:
         raise ValueError(f"{name} must have shape ({n},), one label per row of logits, got {value.shape}")
     if n and (int(value.min()) < 0 or int(value.max()) >= n_classes):
         raise ValueError(f"{name} must lie in 0..{n_classes - 1}, got {value.min()}..{value.max()}")
-    return np.ascontiguousarray(value, dtype=np.int64)
+    return contiguous(np.ascontiguousarray(value, dtype=np.int64))
 
 
 def shape4(name: str, value: Any) -> tuple[int, int, int, int]:

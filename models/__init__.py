@@ -2,11 +2,12 @@
 
 ::
 
-    architectures.py  networks as data: tokens -> layers          layers.py   forward and backward of each layer
-    initializers.py   starting weights                            network.py  layers on one parameter vector and shared scratch
-    losses.py         link, loss and its gradient                 optimizers.py  SGD with momentum, Adam
-    training.py       batches, epochs, stopping rules: one loop for all estimators
-    mlp_base.py, mlp.py   MLPClassifier, MLPRegressor             convnet.py  ConvNetClassifier
+    architectures.py   networks as data: tokens -> layers
+    layers.py          forward and backward of each layer       initializers.py  starting weights
+    network.py         layers on one parameter vector           losses.py        link, loss and its gradient
+    training.py        batches, steps, epochs, stopping rules   optimizers.py    SGD with momentum, Adam
+    inference.py       prediction, in blocks and from threads   estimator.py     what the estimators share
+    mlp_base.py mlp.py MLPClassifier, MLPRegressor              convnet.py       ConvNetClassifier
 
 The names below are imported on first use, so that listing models costs no import of scikit-learn.
 

@@ -147,16 +147,24 @@ def _layer(token: str, shape: Shape, n_outputs: int, activation: str | None) -> 
     if _DENSE.fullmatch(token):
         return Dense(token, shape[0], _size("units", token), activation)
     if len(shape) != 3:
-        raise ValueError(f"it needs an image, but the shape here is {shape[0]} values in a row (a dense layer stands before)")
+        raise ValueError(f"it needs an image, but the shape here is {shape[0]} values (a dense layer stands before it)")
     if match := _CONVOLUTION.fullmatch(token):
-        kernel, filters = _size("kernel", match["kernel"]), _size("filters", match["filters"])
-        options = _options(match["options"])
-        groups = options.get("groups", 1)
-        if shape[2] % groups or filters % groups:
-            raise ValueError(f"groups must divide the channels here ({shape[2]}) and the filters ({filters}), got {groups}")
-        _check_extent(shape, options.get("dilation", 1) * (kernel - 1) + 1, options.get("padding", 0), "kernel", kernel)
-        return Conv2D(token, shape, filters, kernel, activation=activation, **options)
-    match = _POOLING.fullmatch(token)
+        return _convolution(token, shape, match, activation)
+    return _pooling(token, shape, _POOLING.fullmatch(token))
+
+
+def _convolution(token: str, shape: Shape, match: re.Match, activation: str | None) -> Conv2D:
+    kernel, filters = _size("kernel", match["kernel"]), _size("filters", match["filters"])
+    options = _options(match["options"])
+    groups = options.get("groups", 1)
+    if shape[2] % groups or filters % groups:
+        sizes = f"the channels here ({shape[2]}) and the filters ({filters})"
+        raise ValueError(f"groups must divide {sizes}, got {groups}")
+    _check_extent(shape, options.get("dilation", 1) * (kernel - 1) + 1, options.get("padding", 0), "kernel", kernel)
+    return Conv2D(token, shape, filters, kernel, activation=activation, **options)
+
+
+def _pooling(token: str, shape: Shape, match: re.Match) -> Layer:
     size, options = _size("window", match["size"]), _options(match["options"])
     if options.get("padding", 0) >= size:
         raise ValueError(f"padding must be smaller than the window ({size}), got {options['padding']}")

@@ -5,7 +5,7 @@ as flat rows; whatever they are, they are turned into one C-contiguous array of 
 first epoch.
 
 Pixels are brought to mean 0 and variance 1 with two numbers for the whole training set (LeCun et al., "Efficient
-BackProp", 1998, section 4.3), batch by batch, so that learning rates mean the same for pixels in 0..1, 0..16 and 0..255.
+BackProp", 1998, section 4.3), batch by batch, so that a learning rate means the same for pixels in 0..1 and in 0..255.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from models.optimizers import SGD, Adam
 from models.training import Batches
 
 #: learning_rate_init where none is given.
-LEARNING_RATES = {"sgd": 0.05, "adam": 0.001}
+LEARNING_RATES = {"sgd": 0.02, "adam": 0.001}
 
 
 class ConvNetClassifier(
@@ -53,7 +53,7 @@ class ConvNetClassifier(
     batch_size : int, default=128
         At most the number of samples.
     learning_rate_init : float, optional
-        0.05 for "sgd", 0.001 for "adam" where not given.
+        0.02 for "sgd", 0.001 for "adam" where not given.
     momentum, nesterovs_momentum
         Of solver "sgd".
     beta_1, beta_2, epsilon
@@ -102,8 +102,8 @@ class ConvNetClassifier(
     --------
     >>> from sklearn.datasets import load_digits
     >>> digits = load_digits()
-    >>> model = ConvNetClassifier(["c8k3", "m2", "out"], max_iter=3, random_state=0, backend="reference")
-    >>> model.fit(digits.images[:500], digits.target[:500]).score(digits.images[500:700], digits.target[500:700]) > 0.6
+    >>> model = ConvNetClassifier(["c8k3", "m2", "out"], max_iter=8, random_state=0, backend="reference")
+    >>> model.fit(digits.images[:500], digits.target[:500]).score(digits.images[500:700], digits.target[500:700]) > 0.8
     True
     >>> model.transform(digits.images[:2]).shape
     (2, 72)
@@ -296,7 +296,7 @@ class ConvNetClassifier(
         """A fixed number of epochs is the usual end of such a training; nothing to warn of."""
 
     def _interrupted(self):
-        raise  # noqa: PLE0704 - the KeyboardInterrupt that is being handled
+        raise  # what is being handled: Ctrl-C ends the program, not just the training
 
     # -- images --------------------------------------------------------------------------------------------------
 
@@ -311,9 +311,10 @@ class ConvNetClassifier(
                 raise ValueError(f"X has images of shape {image}, but this network was fitted on {self.image_shape_}")
             X = X.reshape(X.shape[0], math.prod(image))
         options = {"dtype": np.dtype(self.dtype), "order": "C", "reset": reset}
-        if y is None:
-            return validate_data(self, X, **options), None, image
-        return *validate_data(self, X, y, **options), image
+        with np.errstate(over="ignore"):  # a value too large for the dtype becomes inf, and is refused as such
+            if y is None:
+                return validate_data(self, X, **options), None, image
+            return *validate_data(self, X, y, **options), image
 
     def _resolve_image_shape(self, image: tuple[int, ...] | None, n_features: int) -> tuple[int, int, int]:
         if self.image_shape is None:

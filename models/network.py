@@ -176,7 +176,8 @@ class Network:
 
     def initialize(self, rng: np.random.RandomState) -> None:
         """Draw starting weights; see :func:`models.initializers.initial_parameters`."""
-        for own, value in zip(self.parameters, initializers.initial_parameters(self.layers, rng, self.dtype), strict=True):
+        values = initializers.initial_parameters(self.layers, rng, self.dtype)
+        for own, value in zip(self.parameters, values, strict=True):
             own[...] = value
 
     def forward(self, x: np.ndarray, *, n_layers: int | None = None) -> np.ndarray:

@@ -3,6 +3,7 @@
 #
 #   forward             Y (pixels x C_out)       = patches of X (pixels x taps)      @ W (taps x C_out)
 #   backward, input     dX (pixels x C)          = patches of dY, mirrored           @ W' (taps' x C), W' = W transposed
+#                       (or, where that would waste most of its work, by scattering: scatter.pxi)
 #   backward, weight    dW (taps x C_out)        = (patches of X)^T                  @ dY (pixels x C_out)
 #
 # Legend: pixels = N * OH * OW (of dX: N * H * W), taps = KH * KW * C // groups (taps': KH * KW * C_out // groups).
@@ -48,6 +49,19 @@ cdef void patches_of_output(Patches* p, const Sizes* s, const real* dy, Py_ssize
     p.divisor_h, p.divisor_w = s.stride_h, s.stride_w
 
 
+cdef int packed_convolution(Product* p, const Sizes* s, const real* x, const real* w, const real* bias, real* y,
+                            int n_threads) noexcept nogil:
+    cdef Py_ssize_t g
+    cdef int failed = 0
+    for g in range(s.groups):
+        patches_of_input(&p.a.patches, s, x, g)
+        p.b.data, p.c = w + g * p.n, y + g * p.n
+        if bias != NULL:
+            p.bias = bias + g * p.n
+        failed += run_product(p, n_threads)
+    return failed
+
+
 def conv2d(cnp.ndarray x, cnp.ndarray w, bias, cnp.ndarray out, geometry, str activation, int n_threads):
     cdef Sizes s = sizes_of(geometry)
     cdef Product p
@@ -55,24 +69,20 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, bias, cnp.ndarray out, geometry, str ac
     cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
     cdef real* target = <real*>cnp.PyArray_DATA(out)
     cdef const real* shift = data_or_null(bias)
-    cdef Py_ssize_t g
-    cdef int failed = 0
+    cdef int failed
     memset(&p, 0, sizeof(Product))
     p.a.kind, p.b.kind = PATCHES, STRIDED
     p.m, p.n = s.batch * s.out_h * s.out_w, s.out_c // s.groups
     p.k = s.kernel_h * s.kernel_w * (s.in_c // s.groups)
-    p.b.row_stride, p.b.column_stride, p.c_stride = s.out_c, 1, s.out_c
-    p.alpha, p.beta = 1, 0
+    p.b.row_stride, p.b.column_stride, p.b.end = s.out_c, 1, filters + p.k * s.out_c
+    p.alpha, p.c_stride = 1, s.out_c
     p.activation = activation_code(activation)
     with nogil:
-        for g in range(s.groups):
-            patches_of_input(&p.a.patches, &s, images, g)
-            p.b.data = filters + g * p.n
-            p.b.end = filters + p.k * s.out_c
-            p.c = target + g * p.n
-            if shift != NULL:
-                p.bias = shift + g * p.n
-            failed += run_product(&p, n_threads)
+        if prefers_direct(&s, n_threads):
+            p.b.data, p.c, p.bias = filters, target, shift
+            failed = direct_convolution(&p, &s, images, n_threads)
+        else:
+            failed = packed_convolution(&p, &s, images, filters, shift, target, n_threads)
     if failed:
         raise MemoryError("no memory for the packing buffers of conv2d")
 
@@ -88,12 +98,9 @@ cdef void transpose_filters(const Sizes* s, const real* w, Py_ssize_t group, rea
                 target[((taps - 1 - tap) * n_out + co) * n_c + c] = source[co]
 
 
-def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geometry, int n_threads):
-    cdef Sizes s = sizes_of(geometry)
+cdef int gather_input_gradient(const Sizes* s, const real* dy, const real* w, real* dx, real* transposed,
+                               int n_threads) noexcept nogil:
     cdef Product p
-    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
-    cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
-    cdef real* target = <real*>cnp.PyArray_DATA(out)
     cdef Py_ssize_t g
     cdef int failed = 0
     memset(&p, 0, sizeof(Product))
@@ -101,43 +108,64 @@ def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geomet
     p.m, p.n = s.batch * s.in_h * s.in_w, s.in_c // s.groups
     p.k = s.kernel_h * s.kernel_w * (s.out_c // s.groups)
     p.b.row_stride, p.b.column_stride, p.c_stride = p.n, 1, s.in_c
+    p.b.data, p.b.end = transposed, transposed + p.k * p.n
     p.alpha, p.beta = 1, 0
-    cdef real* transposed = <real*>malloc(max(1, p.k * p.n) * sizeof(real))
-    if transposed == NULL:
-        raise MemoryError("no memory for the transposed filters of conv2d_backward_input")
-    with nogil:
-        p.b.data = transposed
-        p.b.end = transposed + p.k * p.n
-        for g in range(s.groups):
-            transpose_filters(&s, filters, g, transposed)
-            patches_of_output(&p.a.patches, &s, slopes, g)
-            p.c = target + g * p.n
-            failed += run_product(&p, n_threads)
-    free(transposed)
+    for g in range(s.groups):
+        transpose_filters(s, w, g, transposed)
+        patches_of_output(&p.a.patches, s, dy, g)
+        p.c = dx + g * p.n
+        failed += run_product(&p, n_threads)
+    return failed
+
+
+def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geometry, int n_threads):
+    cdef Sizes s = sizes_of(geometry)
+    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
+    cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
+    cdef real* target = <real*>cnp.PyArray_DATA(out)
+    cdef real* transposed = NULL
+    cdef int failed
+    if prefers_scatter(&s):
+        with nogil:
+            failed = scatter_input_gradient(&s, slopes, filters, target, n_threads)
+    else:
+        transposed = <real*>malloc(s.kernel_h * s.kernel_w * (s.in_c // s.groups) * s.out_c * sizeof(real))
+        if transposed == NULL:
+            raise MemoryError("no memory for the transposed filters of conv2d_backward_input")
+        with nogil:
+            failed = gather_input_gradient(&s, slopes, filters, target, transposed, n_threads)
+        free(transposed)
     if failed:
         raise MemoryError("no memory for the packing buffers of conv2d_backward_input")
 
 
-def conv2d_backward_weight(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray out, geometry, int n_threads):
-    cdef Sizes s = sizes_of(geometry)
+cdef int packed_weight_gradient(const Sizes* s, const real* x, const real* dy, real* dw, int n_threads) noexcept nogil:
     cdef Product p
-    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
-    cdef const real* images = <const real*>cnp.PyArray_DATA(x)
-    cdef real* target = <real*>cnp.PyArray_DATA(out)
     cdef Py_ssize_t g
     cdef int failed = 0
     memset(&p, 0, sizeof(Product))
     p.a.kind, p.b.kind = PATCHES_TRANSPOSED, STRIDED
     p.m, p.n = s.kernel_h * s.kernel_w * (s.in_c // s.groups), s.out_c // s.groups
     p.k = s.batch * s.out_h * s.out_w
-    p.b.row_stride, p.b.column_stride, p.c_stride = s.out_c, 1, s.out_c
-    p.alpha, p.beta = 1, 0
+    p.b.row_stride, p.b.column_stride, p.b.end = s.out_c, 1, dy + p.k * s.out_c
+    p.alpha, p.c_stride = 1, s.out_c
+    for g in range(s.groups):
+        patches_of_input(&p.a.patches, s, x, g)
+        p.b.data, p.c = dy + g * p.n, dw + g * p.n
+        failed += run_product(&p, n_threads)
+    return failed
+
+
+def conv2d_backward_weight(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray out, geometry, int n_threads):
+    cdef Sizes s = sizes_of(geometry)
+    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
+    cdef const real* images = <const real*>cnp.PyArray_DATA(x)
+    cdef real* target = <real*>cnp.PyArray_DATA(out)
+    cdef int failed
     with nogil:
-        for g in range(s.groups):
-            patches_of_input(&p.a.patches, &s, images, g)
-            p.b.data = slopes + g * p.n
-            p.b.end = slopes + p.k * s.out_c
-            p.c = target + g * p.n
-            failed += run_product(&p, n_threads)
+        if prefers_direct(&s, n_threads):
+            failed = direct_weight_gradient(&s, images, slopes, target, n_threads)
+        else:
+            failed = packed_weight_gradient(&s, images, slopes, target, n_threads)
     if failed:
         raise MemoryError("no memory for the packing buffers of conv2d_backward_weight")

@@ -6,6 +6,8 @@
 #   pack          operands (matrices, patches) -> panels
 #   gemm          blocking around the tile: panels -> tiles -> C, and the division among threads
 #   conv2d        convolutions as products with implicit matrices
+#   scatter       the gradient for the input by adding into it, where channels are few or strides large
+#   direct        first layers: one to four channels, no packing
 #   pool2d, elementwise, loss, optimizer          single passes over memory
 #   probe         loops whose rate is known: the machine's ceiling
 
@@ -29,6 +31,7 @@ cdef extern from "support.h" nogil:
     vector vector_select(lanes mask, vector yes, vector no)
     lanes lanes_of(int32_t index)
     lanes lanes_select(lanes mask, int32_t yes, lanes no)
+    vector vector_head(vector v, long n)
     void lanes_store(int32_t* p, lanes v)
     real real_from_bits(bits_t bits)
     bits_t bits_from_real(real x)
@@ -41,6 +44,8 @@ include "patches.pxi"
 include "pack.pxi"
 include "gemm.pxi"
 include "conv2d.pxi"
+include "scatter.pxi"
+include "direct.pxi"
 include "pool2d.pxi"
 include "elementwise.pxi"
 include "loss.pxi"

@@ -75,6 +75,15 @@ static inline __attribute__((always_inline)) depthbench_lanes lanes_select(
     return (lanes_of(yes) & mask) | (no & ~mask);
 }
 
+/* The first n lanes of v; zeros behind them (0 <= n <= lanes). */
+static inline __attribute__((always_inline)) depthbench_vector vector_head(depthbench_vector v, long n)
+{
+    static const depthbench_lane window[2 * 16] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+    depthbench_lanes mask;
+    memcpy(&mask, window + 16 - n, sizeof mask);
+    return (depthbench_vector)((depthbench_lanes)v & mask);
+}
+
 /* Store lane indices as int32, whatever the width of a lane. */
 static inline __attribute__((always_inline)) void lanes_store(int32_t *p, depthbench_lanes v)
 {
