@@ -12,12 +12,13 @@ True
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 
 import kernels
-from kernels.cases import Case
+from kernels.cases import Case, edge_cases
 from kernels.spec import BY_NAME, KernelSpec
 
 
@@ -58,6 +59,23 @@ def disagreement(backend: kernels.Kernels, case: Case, dtype: Any, seed: int = 0
     arguments, own = case.make(dtype, seed)
     expected = outputs(kernels.load("reference"), case.kernel, arguments, own)
     return compare(spec, actual, expected, *case.make(dtype, seed))
+
+
+def self_test(backend: kernels.Kernels) -> list[str]:
+    """Return what a backend answers wrongly, in words: all edge cases of all kernels, both dtypes, one and two threads.
+
+    Examples
+    --------
+    >>> self_test(kernels.load("reference"))
+    []
+    """
+    every = itertools.product(BY_NAME, ("float32", "float64"), (1, 2))
+    return [
+        f"{case}, {dtype}, {n_threads} threads: {message}"
+        for kernel, dtype, n_threads in every
+        for case in edge_cases(kernel)
+        if (message := disagreement(backend, case, dtype, n_threads=n_threads)) is not None
+    ]
 
 
 def compare(spec: KernelSpec, actual: Any, expected: Any, arguments: tuple, options: dict[str, Any]) -> str | None:
