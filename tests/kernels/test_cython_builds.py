@@ -1,4 +1,4 @@
-"""The Cython kernels built in other ways, each in a copy of the sources: sanitized, without OpenMP, without SIMD levels.
+"""The Cython kernels built in other ways, in a copy of the sources: sanitized, without OpenMP, without SIMD levels.
 
 The sanitized build runs the tests of this folder under AddressSanitizer (reads and writes beyond an array, use after
 free) and UndefinedBehaviorSanitizer (overflow, misaligned access), which the walls of NaN in the other tests cannot all
