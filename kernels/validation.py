@@ -184,7 +184,8 @@ def scales(spec: KernelSpec, expected: tuple, arguments: tuple, options: dict[st
         if spec.name in _OWN_SCALES:
             return _OWN_SCALES[spec.name](arguments, options, expected)
         if spec.name in _LINEAR:
-            absolute = {k: _absolute(v) for k, v in options.items() if k != "activation"}
+            dtype = arguments[0].dtype
+            absolute = {k: _absolute(v, dtype) for k, v in options.items() if k != "activation"}
             result = getattr(kernels.load("reference"), spec.name)(*map(_absolute, arguments), **absolute)
             return (result,)
     return tuple(np.abs(e) for e in expected)
@@ -196,11 +197,11 @@ _LINEAR = (
 )  # fmt: skip
 
 
-def _absolute(value: Any) -> Any:
-    """Absolute value in double precision of arrays and factors; sizes, flags and indices as they are."""
+def _absolute(value: Any, dtype: Any = np.float64) -> Any:
+    """Absolute value in double precision of arrays and (rounded) factors; sizes, flags and indices as they are."""
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
         return np.abs(value.astype(np.float64))
-    return abs(value) if isinstance(value, float) else value
+    return abs(float(np.asarray(value).astype(dtype))) if isinstance(value, float) else value
 
 
 def _sigmoid_backward(arguments, options, expected):
