@@ -6,6 +6,7 @@ plain ndarrays of one native float dtype, aligned and C-contiguous, with sizes t
 
 from __future__ import annotations
 
+import ctypes
 import math
 import numbers
 import os
@@ -13,9 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from kernels.shapes import check_elements
+from kernels.shapes import check_elements, integer
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+ACTIVATIONS = (None, "relu", "sigmoid", "tanh")
+MAX_THREADS = 1024
+#: More threads than this are taken as this many: they cannot help, and a runtime that fails to start a thread (a limit
+#: on processes, say) ends the interpreter. A few are allowed on the smallest machine, so that a result for a number of
+#: threads can be had there too.
+_USEFUL_THREADS = max(16, os.cpu_count() or 1)
 #: Arrays above this many bytes are held against the machine's memory before they are allocated.
 _LARGE_BYTES = 2**30
 
@@ -24,8 +31,7 @@ def array(name: str, value: Any, *, ndim: int | None = None, dtype: np.dtype | N
     """Return `value` as a base-class ndarray of float32 or float64; never cast, never copied."""
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} must be a numpy.ndarray of float32 or float64, got {type(value).__name__}")
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array; fill or drop the masked values first")
+    _refuse_masked(name, value)
     if value.dtype not in DTYPES or not value.dtype.isnative:
         raise TypeError(f"{name} must have dtype float32 or float64 in native byte order, got {value.dtype.str}")
     if dtype is not None and value.dtype != dtype:
@@ -35,6 +41,29 @@ def array(name: str, value: Any, *, ndim: int | None = None, dtype: np.dtype | N
     if shape is not None and value.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {value.shape}")
     return value if type(value) is np.ndarray else np.asarray(value)
+
+
+def _refuse_masked(name: str, value: np.ndarray) -> None:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; fill or drop the masked values first")
+
+
+def indices(name: str, value: Any, shape: tuple[int, ...], n: int) -> np.ndarray:
+    """Return flat indices as int32 of `shape`. Each must lie in 0..n-1; those of an int32 array are not looked at here.
+
+    A backend checks an index where it uses it, which costs nothing; other dtypes must be cast first, and a cast must
+    not turn a wrong index into a right one.
+    """
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be a numpy.ndarray of integers, got {getattr(value, 'dtype', type(value))}")
+    _refuse_masked(name, value)
+    if value.shape != shape:
+        raise ValueError(f"{name} must have dy's shape {shape}, got {value.shape}")
+    if value.dtype == np.int32:
+        return value
+    if value.size and (int(value.min()) < 0 or int(value.max()) >= n):
+        raise ValueError(f"{name} must lie in 0..{n - 1}, got {value.min()}..{value.max()}")
+    return value.astype(np.int32)
 
 
 def contiguous(value: np.ndarray) -> np.ndarray:
@@ -125,12 +154,28 @@ def real(name: str, value: Any) -> float:
         raise ValueError(f"{name} must fit in a float, got {value}") from None
 
 
+def factor(name: str, value: Any, dtype: np.dtype) -> float:
+    """Return a real number rounded to the arrays' dtype, as BLAS takes its scalars: what is 0 in float32 acts as 0."""
+    result = real(name, value)
+    return result if dtype.itemsize == 8 else ctypes.c_float(result).value  # past the largest: inf, without a warning
+
+
 def number(name: str, value: Any, *, minimum: float = -math.inf, below: float = math.inf) -> float:
     """Return a finite real number with minimum <= number < below."""
     result = real(name, value)
     if not math.isfinite(result) or not minimum <= result < below:
         raise ValueError(f"{name} must be a finite number with {minimum} <= {name} < {below}, got {result}")
     return result
+
+
+def threads(name: str, value: Any) -> int:
+    """Return a number of threads; 1 to `MAX_THREADS` may be asked for."""
+    if type(value) is int and 0 < value <= _USEFUL_THREADS:  # nearly every call
+        return value
+    result = integer(name, value, minimum=1)
+    if result > MAX_THREADS:
+        raise ValueError(f"{name} must be at most {MAX_THREADS}, got {result}")
+    return min(result, _USEFUL_THREADS)
 
 
 def choice(name: str, value: Any, allowed: tuple) -> Any:
@@ -153,13 +198,14 @@ def labels(name: str, value: Any, n: int, n_classes: int) -> np.ndarray:
     """Return class labels as C-contiguous int64 of shape (n,), each in 0..n_classes-1."""
     if not isinstance(value, np.ndarray):
         raise TypeError(f"{name} must be a numpy.ndarray of integers, got {type(value).__name__}")
+    _refuse_masked(name, value)
     if value.dtype.kind not in "iu":
         raise TypeError(f"{name} must have an integer dtype, got {value.dtype}")
     if value.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), one label per row of logits, got {value.shape}")
     if n and (int(value.min()) < 0 or int(value.max()) >= n_classes):
         raise ValueError(f"{name} must lie in 0..{n_classes - 1}, got {value.min()}..{value.max()}")
-    return np.ascontiguousarray(value, dtype=np.int64)
+    return contiguous(np.ascontiguousarray(value, dtype=np.int64))
 
 
 def shape4(name: str, value: Any) -> tuple[int, int, int, int]:

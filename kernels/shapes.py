@@ -205,7 +205,10 @@ def conv2d_geometry(x_shape, w_shape, *, stride=1, padding=0, dilation=1, groups
     >>> conv2d_geometry((1, 28, 28, 1), (5, 5, 1, 6), padding="same").output_shape
     (1, 28, 28, 6)
     """
-    options = (_hashable(stride), _hashable(padding), _hashable(dilation), _hashable(groups))
+    options = (
+        _hashable("stride", stride), _hashable("padding", padding), _hashable("dilation", dilation),
+        _hashable("groups", groups),
+    )  # fmt: skip
     return _conv2d_geometry(tuple(x_shape), tuple(w_shape), *options)
 
 
@@ -217,7 +220,8 @@ def pool2d_geometry(x_shape, size, *, stride=None, padding=0) -> Pool2dGeometry:
     >>> pool2d_geometry((1, 28, 28, 6), 2).output_shape
     (1, 14, 14, 6)
     """
-    return _pool2d_geometry(tuple(x_shape), _hashable(size), _hashable(stride), _hashable(padding))
+    options = _hashable("size", size), _hashable("stride", stride), _hashable("padding", padding)
+    return _pool2d_geometry(tuple(x_shape), *options)
 
 
 def check_elements(what: str, shape: tuple[int, ...]) -> None:
@@ -229,16 +233,18 @@ def check_elements(what: str, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{what} would have {count} elements (shape {shape}); at most {MAX_ELEMENTS} are possible")
 
 
-def _hashable(option: Any) -> Any:
-    """Options become keys of the geometry cache; the type goes along, since True == 1 == 1.0 share a hash."""
+def _hashable(name: str, option: Any, depth: int = 0) -> Any:
+    """Return an option as a key of the geometry cache: tuples of ints and names, never what merely hashes like one.
+
+    True == 1 == 1.0 share a hash, so that a cache would let the wrong ones pass once the right one has been seen.
+    """
     if isinstance(option, (list, tuple)):
-        return tuple(_hashable(v) for v in option)
+        if depth == 2 or len(option) > 4:
+            raise ValueError(f"{name} must be an integer or a pair, got {_short(option)}")
+        return tuple(_hashable(name, v, depth + 1) for v in option)
     if option is None or type(option) in (int, str):
         return option
-    if isinstance(option, (bool, float)) or not hasattr(option, "__index__"):
-        kind = type(option).__name__
-        raise TypeError(f"sizes must be integers, pairs of integers or names, got {kind} {_short(option)}")
-    return operator.index(option)
+    return integer(name, option, minimum=-MAX_OPTION)
 
 
 def _short(value: Any, limit: int = 60) -> str:

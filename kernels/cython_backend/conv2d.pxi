@@ -3,6 +3,7 @@
 #
 #   forward             Y (pixels x C_out)       = patches of X (pixels x taps)      @ W (taps x C_out)
 #   backward, input     dX (pixels x C)          = patches of dY, mirrored           @ W' (taps' x C), W' = W transposed
+#                       (or, where that would waste most of its work, by scattering: scatter.pxi)
 #   backward, weight    dW (taps x C_out)        = (patches of X)^T                  @ dY (pixels x C_out)
 #
 # Legend: pixels = N * OH * OW (of dX: N * H * W), taps = KH * KW * C // groups (taps': KH * KW * C_out // groups).
@@ -26,6 +27,7 @@ cdef Sizes sizes_of(geometry):
 cdef void patches_of_input(Patches* p, const Sizes* s, const real* x, Py_ssize_t group) noexcept nogil:
     p.channels_total, p.channels = s.in_c, s.in_c // s.groups
     p.image = x + group * p.channels
+    p.image_end = x + s.batch * s.in_h * s.in_w * s.in_c
     p.height, p.width, p.out_h, p.out_w = s.in_h, s.in_w, s.out_h, s.out_w
     p.kernel_h, p.kernel_w = s.kernel_h, s.kernel_w
     p.step_h, p.step_w, p.tap_h, p.tap_w = s.stride_h, s.stride_w, s.dilation_h, s.dilation_w
@@ -34,14 +36,30 @@ cdef void patches_of_input(Patches* p, const Sizes* s, const real* x, Py_ssize_t
 
 
 cdef void patches_of_output(Patches* p, const Sizes* s, const real* dy, Py_ssize_t group) noexcept nogil:
-    # x[h] met y[oh] at tap kh where h = oh * stride + kh * dilation - pad, so oh = (h + pad - kh * dilation) / stride.
+    # x[h] met y[oh] at tap kh where h = oh * stride + kh * dilation - pad, so oh = (h + pad - kh * dilation) / stride. The taps
+    # are counted from the last to the first, as are the filters (transpose_filters), so that they run along the memory.
     p.channels_total, p.channels = s.out_c, s.out_c // s.groups
     p.image = dy + group * p.channels
+    p.image_end = dy + s.batch * s.out_h * s.out_w * s.out_c
     p.height, p.width, p.out_h, p.out_w = s.out_h, s.out_w, s.in_h, s.in_w
     p.kernel_h, p.kernel_w = s.kernel_h, s.kernel_w
-    p.step_h, p.step_w, p.tap_h, p.tap_w = 1, 1, -s.dilation_h, -s.dilation_w
-    p.offset_h, p.offset_w = s.pad_top, s.pad_left
+    p.step_h, p.step_w, p.tap_h, p.tap_w = 1, 1, s.dilation_h, s.dilation_w
+    p.offset_h = s.pad_top - (s.kernel_h - 1) * s.dilation_h
+    p.offset_w = s.pad_left - (s.kernel_w - 1) * s.dilation_w
     p.divisor_h, p.divisor_w = s.stride_h, s.stride_w
+
+
+cdef int packed_convolution(Product* p, const Sizes* s, const real* x, const real* w, const real* bias, real* y,
+                            int n_threads) noexcept nogil:
+    cdef Py_ssize_t g
+    cdef int failed = 0
+    for g in range(s.groups):
+        patches_of_input(&p.a.patches, s, x, g)
+        p.b.data, p.c = w + g * p.n, y + g * p.n
+        if bias != NULL:
+            p.bias = bias + g * p.n
+        failed += run_product(p, n_threads)
+    return failed
 
 
 def conv2d(cnp.ndarray x, cnp.ndarray w, bias, cnp.ndarray out, geometry, str activation, int n_threads):
@@ -51,44 +69,38 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, bias, cnp.ndarray out, geometry, str ac
     cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
     cdef real* target = <real*>cnp.PyArray_DATA(out)
     cdef const real* shift = data_or_null(bias)
-    cdef Py_ssize_t g
-    cdef int failed = 0
+    cdef int failed
     memset(&p, 0, sizeof(Product))
     p.a.kind, p.b.kind = PATCHES, STRIDED
     p.m, p.n = s.batch * s.out_h * s.out_w, s.out_c // s.groups
     p.k = s.kernel_h * s.kernel_w * (s.in_c // s.groups)
-    p.b.row_stride, p.b.column_stride, p.c_stride = s.out_c, 1, s.out_c
-    p.alpha, p.beta = 1, 0
+    p.b.row_stride, p.b.column_stride, p.b.end = s.out_c, 1, filters + p.k * s.out_c
+    p.alpha, p.c_stride = 1, s.out_c
     p.activation = activation_code(activation)
     with nogil:
-        for g in range(s.groups):
-            patches_of_input(&p.a.patches, &s, images, g)
-            p.b.data = filters + g * p.n
-            p.c = target + g * p.n
-            if shift != NULL:
-                p.bias = shift + g * p.n
-            failed += run_product(&p, n_threads)
+        if prefers_direct(&s, n_threads):
+            p.b.data, p.c, p.bias = filters, target, shift
+            failed = direct_convolution(&p, &s, images, n_threads)
+        else:
+            failed = packed_convolution(&p, &s, images, filters, shift, target, n_threads)
     if failed:
         raise MemoryError("no memory for the packing buffers of conv2d")
 
 
 cdef void transpose_filters(const Sizes* s, const real* w, Py_ssize_t group, real* target) noexcept nogil:
-    # target[(kh, kw, co), c] = w[kh, kw, c, co] of one group
-    cdef Py_ssize_t n_c = s.in_c // s.groups, n_out = s.out_c // s.groups, tap, c, co
+    # target[(KH - 1 - kh, KW - 1 - kw, co), c] = w[kh, kw, c, co] of one group
+    cdef Py_ssize_t n_c = s.in_c // s.groups, n_out = s.out_c // s.groups, taps = s.kernel_h * s.kernel_w, tap, c, co
     cdef const real* source
-    for tap in range(s.kernel_h * s.kernel_w):
+    for tap in range(taps):
         for c in range(n_c):
             source = w + (tap * n_c + c) * s.out_c + group * n_out
             for co in range(n_out):
-                target[(tap * n_out + co) * n_c + c] = source[co]
+                target[((taps - 1 - tap) * n_out + co) * n_c + c] = source[co]
 
 
-def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geometry, int n_threads):
-    cdef Sizes s = sizes_of(geometry)
+cdef int gather_input_gradient(const Sizes* s, const real* dy, const real* w, real* dx, real* transposed,
+                               int n_threads) noexcept nogil:
     cdef Product p
-    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
-    cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
-    cdef real* target = <real*>cnp.PyArray_DATA(out)
     cdef Py_ssize_t g
     cdef int failed = 0
     memset(&p, 0, sizeof(Product))
@@ -96,41 +108,64 @@ def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geomet
     p.m, p.n = s.batch * s.in_h * s.in_w, s.in_c // s.groups
     p.k = s.kernel_h * s.kernel_w * (s.out_c // s.groups)
     p.b.row_stride, p.b.column_stride, p.c_stride = p.n, 1, s.in_c
+    p.b.data, p.b.end = transposed, transposed + p.k * p.n
     p.alpha, p.beta = 1, 0
-    cdef real* transposed = <real*>malloc(max(1, p.k * p.n) * sizeof(real))
-    if transposed == NULL:
-        raise MemoryError("no memory for the transposed filters of conv2d_backward_input")
-    with nogil:
-        p.b.data = transposed
-        for g in range(s.groups):
-            transpose_filters(&s, filters, g, transposed)
-            patches_of_output(&p.a.patches, &s, slopes, g)
-            p.c = target + g * p.n
-            failed += run_product(&p, n_threads)
-    free(transposed)
+    for g in range(s.groups):
+        transpose_filters(s, w, g, transposed)
+        patches_of_output(&p.a.patches, s, dy, g)
+        p.c = dx + g * p.n
+        failed += run_product(&p, n_threads)
+    return failed
+
+
+def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geometry, int n_threads):
+    cdef Sizes s = sizes_of(geometry)
+    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
+    cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
+    cdef real* target = <real*>cnp.PyArray_DATA(out)
+    cdef real* transposed = NULL
+    cdef int failed
+    if prefers_scatter(&s):
+        with nogil:
+            failed = scatter_input_gradient(&s, slopes, filters, target, n_threads)
+    else:
+        transposed = <real*>malloc(s.kernel_h * s.kernel_w * (s.in_c // s.groups) * s.out_c * sizeof(real))
+        if transposed == NULL:
+            raise MemoryError("no memory for the transposed filters of conv2d_backward_input")
+        with nogil:
+            failed = gather_input_gradient(&s, slopes, filters, target, transposed, n_threads)
+        free(transposed)
     if failed:
         raise MemoryError("no memory for the packing buffers of conv2d_backward_input")
 
 
-def conv2d_backward_weight(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray out, geometry, int n_threads):
-    cdef Sizes s = sizes_of(geometry)
+cdef int packed_weight_gradient(const Sizes* s, const real* x, const real* dy, real* dw, int n_threads) noexcept nogil:
     cdef Product p
-    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
-    cdef const real* images = <const real*>cnp.PyArray_DATA(x)
-    cdef real* target = <real*>cnp.PyArray_DATA(out)
     cdef Py_ssize_t g
     cdef int failed = 0
     memset(&p, 0, sizeof(Product))
     p.a.kind, p.b.kind = PATCHES_TRANSPOSED, STRIDED
     p.m, p.n = s.kernel_h * s.kernel_w * (s.in_c // s.groups), s.out_c // s.groups
     p.k = s.batch * s.out_h * s.out_w
-    p.b.row_stride, p.b.column_stride, p.c_stride = s.out_c, 1, s.out_c
-    p.alpha, p.beta = 1, 0
+    p.b.row_stride, p.b.column_stride, p.b.end = s.out_c, 1, dy + p.k * s.out_c
+    p.alpha, p.c_stride = 1, s.out_c
+    for g in range(s.groups):
+        patches_of_input(&p.a.patches, s, x, g)
+        p.b.data, p.c = dy + g * p.n, dw + g * p.n
+        failed += run_product(&p, n_threads)
+    return failed
+
+
+def conv2d_backward_weight(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray out, geometry, int n_threads):
+    cdef Sizes s = sizes_of(geometry)
+    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
+    cdef const real* images = <const real*>cnp.PyArray_DATA(x)
+    cdef real* target = <real*>cnp.PyArray_DATA(out)
+    cdef int failed
     with nogil:
-        for g in range(s.groups):
-            patches_of_input(&p.a.patches, &s, images, g)
-            p.b.data = slopes + g * p.n
-            p.c = target + g * p.n
-            failed += run_product(&p, n_threads)
+        if prefers_direct(&s, n_threads):
+            failed = direct_weight_gradient(&s, images, slopes, target, n_threads)
+        else:
+            failed = packed_weight_gradient(&s, images, slopes, target, n_threads)
     if failed:
         raise MemoryError("no memory for the packing buffers of conv2d_backward_weight")

@@ -2,8 +2,12 @@
 # no branch on the dtype is written twice, and the compiler sees the tile's sizes as constants.
 #
 #   tile          a TILE_ROWS x (2 or 1 vectors) block of C, held in registers
-#   gemm          blocking and packing around the tile: Operand -> panels -> tiles -> C
-#   conv2d        convolutions as products of implicit matrices, packed straight from the images
+#   patches       rows of an implicit matrix, copied straight out of images
+#   pack          operands (matrices, patches) -> panels
+#   gemm          blocking around the tile: panels -> tiles -> C, and the division among threads
+#   conv2d        convolutions as products with implicit matrices
+#   scatter       the gradient for the input by adding into it, where channels are few or strides large
+#   direct        first layers: one to four channels, no packing
 #   pool2d, elementwise, loss, optimizer          single passes over memory
 #   probe         loops whose rate is known: the machine's ceiling
 
@@ -21,6 +25,14 @@ cdef extern from "support.h" nogil:
     vector vector_load(const real* p)
     void vector_store(real* p, vector v)
     vector vector_zero()
+    vector vector_relu(vector v)
+    ctypedef int64_t lanes "depthbench_lanes"
+    lanes vector_wins(vector v, vector best)
+    vector vector_select(lanes mask, vector yes, vector no)
+    lanes lanes_of(int32_t index)
+    lanes lanes_select(lanes mask, int32_t yes, lanes no)
+    vector vector_head(vector v, long n)
+    void lanes_store(int32_t* p, lanes v)
     real real_from_bits(bits_t bits)
     bits_t bits_from_real(real x)
     void* workspace(int slot, size_t bytes)
@@ -28,8 +40,12 @@ cdef extern from "support.h" nogil:
 cnp.import_array()
 
 include "tile.pxi"
+include "patches.pxi"
+include "pack.pxi"
 include "gemm.pxi"
 include "conv2d.pxi"
+include "scatter.pxi"
+include "direct.pxi"
 include "pool2d.pxi"
 include "elementwise.pxi"
 include "loss.pxi"

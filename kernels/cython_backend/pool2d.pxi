@@ -25,32 +25,65 @@ cdef inline Py_ssize_t end_of(Py_ssize_t o, Py_ssize_t stride, Py_ssize_t pad, P
     return min(o * stride - pad + kernel, size)
 
 
-cdef void max_pool_row(const Window* s, Py_ssize_t row, const real* x, real* y, int32_t* argmax) noexcept nogil:
-    # row = n * out_h + oh. The first pixel of each window stands until a larger one, or a NaN, comes.
-    cdef Py_ssize_t n = row // s.out_h, oh = row % s.out_h, ow, h, w, c, h0, h1, w0, w1
-    cdef const real* image = x + n * s.in_h * s.in_w * s.channels
+cdef void max_pool_pixel(const Window* s, const real* image, Py_ssize_t h0, Py_ssize_t h1, Py_ssize_t w0, Py_ssize_t w1,
+                         real* y, int32_t* argmax) noexcept nogil:
+    # The first pixel of the window stands until a larger one, or a NaN, comes.
+    cdef Py_ssize_t h, w, c
     cdef const real* source
-    cdef real* best
-    cdef int32_t* where
+    cdef int32_t index = <int32_t>(h0 * s.in_w + w0)
+    source = image + index * s.channels
+    for c in range(s.channels):
+        y[c] = source[c]
+        argmax[c] = index
+    for h in range(h0, h1):
+        for w in range(w0, w1):
+            index = <int32_t>(h * s.in_w + w)
+            source = image + index * s.channels
+            for c in range(s.channels):
+                if source[c] > y[c] or source[c] != source[c]:
+                    y[c] = source[c]
+                    argmax[c] = index
+
+
+cdef inline void max_pool_vectors(const Window* s, const real* image, Py_ssize_t h0, Py_ssize_t h1, Py_ssize_t w0,
+                                  Py_ssize_t w1, real* y, int32_t* argmax) noexcept nogil:
+    # The same, LANES channels at a time and without branches; up to LANES - 1 channels too many are read and written.
+    cdef Py_ssize_t h, w, c = 0
     cdef int32_t index
+    cdef vector best, v
+    cdef lanes where, wins
+    while c < s.channels:
+        index = <int32_t>(h0 * s.in_w + w0)
+        best = vector_load(image + index * s.channels + c)
+        where = lanes_of(index)
+        for h in range(h0, h1):
+            for w in range(w0, w1):
+                index = <int32_t>(h * s.in_w + w)
+                v = vector_load(image + index * s.channels + c)
+                wins = vector_wins(v, best)
+                best = vector_select(wins, v, best)
+                where = lanes_select(wins, index, where)
+        vector_store(y + c, best)
+        lanes_store(argmax + c, where)
+        c += LANES
+
+
+cdef void max_pool_row(const Window* s, Py_ssize_t row, const real* x, real* y, int32_t* argmax) noexcept nogil:
+    # row = n * out_h + oh
+    cdef Py_ssize_t n = row // s.out_h, oh = row % s.out_h, ow, h0, h1, w0, w1, at
+    cdef Py_ssize_t overshoot = (s.channels + LANES - 1) // LANES * LANES - s.channels
+    cdef Py_ssize_t n_pixels = s.in_h * s.in_w
+    cdef const real* image = x + n * n_pixels * s.channels
     h0, h1 = first_of(oh, s.stride_h, s.pad_top), end_of(oh, s.stride_h, s.pad_top, s.kernel_h, s.in_h)
     for ow in range(s.out_w):
         w0, w1 = first_of(ow, s.stride_w, s.pad_left), end_of(ow, s.stride_w, s.pad_left, s.kernel_w, s.in_w)
-        best = y + (row * s.out_w + ow) * s.channels
-        where = argmax + (row * s.out_w + ow) * s.channels
-        source = image + (h0 * s.in_w + w0) * s.channels
-        index = <int32_t>(h0 * s.in_w + w0)
-        for c in range(s.channels):
-            best[c] = source[c]
-            where[c] = index
-        for h in range(h0, h1):
-            for w in range(w0, w1):
-                source = image + (h * s.in_w + w) * s.channels
-                index = <int32_t>(h * s.in_w + w)
-                for c in range(s.channels):
-                    # bitwise or: no branch, so the loop is vectorised
-                    where[c] = index if (source[c] > best[c]) | (source[c] != source[c]) else where[c]
-                    best[c] = source[c] if (source[c] > best[c]) | (source[c] != source[c]) else best[c]
+        at = (row * s.out_w + ow) * s.channels
+        # Too many elements may be written as long as they are this row's (and so overwritten next), and read inside x.
+        if ((s.out_w - 1 - ow) * s.channels >= overshoot
+                and (n < s.batch - 1 or (n_pixels - (h1 - 1) * s.in_w - w1) * s.channels >= overshoot)):
+            max_pool_vectors(s, image, h0, h1, w0, w1, y + at, argmax + at)
+        else:
+            max_pool_pixel(s, image, h0, h1, w0, w1, y + at, argmax + at)
 
 
 def max_pool2d(cnp.ndarray x, cnp.ndarray out, cnp.ndarray argmax, geometry, int n_threads):

@@ -15,14 +15,18 @@
 #if DEPTHBENCH_FLOAT64
 typedef double depthbench_real;
 typedef uint64_t depthbench_bits;
+typedef int64_t depthbench_lane;
 enum { MANTISSA_BITS = 52 };
 #else
 typedef float depthbench_real;
 typedef uint32_t depthbench_bits;
+typedef int32_t depthbench_lane;
 enum { MANTISSA_BITS = 23 };
 #endif
 
 typedef depthbench_real depthbench_vector __attribute__((vector_size(DEPTHBENCH_VECTOR_BYTES)));
+typedef depthbench_lane depthbench_lanes __attribute__((vector_size(DEPTHBENCH_VECTOR_BYTES))); /* masks and indices */
+typedef int32_t depthbench_indices __attribute__((vector_size(DEPTHBENCH_VECTOR_BYTES / sizeof(depthbench_lane) * 4)));
 
 static inline __attribute__((always_inline)) depthbench_vector vector_load(const depthbench_real *p)
 {
@@ -39,6 +43,52 @@ static inline __attribute__((always_inline)) void vector_store(depthbench_real *
 static inline __attribute__((always_inline)) depthbench_vector vector_zero(void)
 {
     return (depthbench_vector){0};
+}
+
+/* max(v, 0) with NaN kept: lanes below 0 are cleared. */
+static inline __attribute__((always_inline)) depthbench_vector vector_relu(depthbench_vector v)
+{
+    depthbench_lanes negative = (depthbench_lanes)(v < (depthbench_vector){0});
+    return (depthbench_vector)((depthbench_lanes)v & ~negative);
+}
+
+/* Lanes where `v` takes the place of `best` in max pooling: it is larger, or it is NaN. */
+static inline __attribute__((always_inline)) depthbench_lanes vector_wins(depthbench_vector v, depthbench_vector best)
+{
+    return (depthbench_lanes)(v > best) | (depthbench_lanes)(v != v);
+}
+
+static inline __attribute__((always_inline)) depthbench_vector vector_select(
+    depthbench_lanes mask, depthbench_vector yes, depthbench_vector no)
+{
+    return (depthbench_vector)(((depthbench_lanes)yes & mask) | ((depthbench_lanes)no & ~mask));
+}
+
+static inline __attribute__((always_inline)) depthbench_lanes lanes_of(int32_t index)
+{
+    return (depthbench_lanes){0} + index;
+}
+
+static inline __attribute__((always_inline)) depthbench_lanes lanes_select(
+    depthbench_lanes mask, int32_t yes, depthbench_lanes no)
+{
+    return (lanes_of(yes) & mask) | (no & ~mask);
+}
+
+/* The first n lanes of v; zeros behind them (0 <= n <= lanes). */
+static inline __attribute__((always_inline)) depthbench_vector vector_head(depthbench_vector v, long n)
+{
+    static const depthbench_lane window[2 * 16] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+    depthbench_lanes mask;
+    memcpy(&mask, window + 16 - n, sizeof mask);
+    return (depthbench_vector)((depthbench_lanes)v & mask);
+}
+
+/* Store lane indices as int32, whatever the width of a lane. */
+static inline __attribute__((always_inline)) void lanes_store(int32_t *p, depthbench_lanes v)
+{
+    depthbench_indices narrow = __builtin_convertvector(v, depthbench_indices);
+    memcpy(p, &narrow, sizeof narrow);
 }
 
 static inline __attribute__((always_inline)) depthbench_real real_from_bits(depthbench_bits bits)

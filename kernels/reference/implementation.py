@@ -1,7 +1,7 @@
 """The reference: what each kernel means, in NumPy, with nothing clever. The other backends are held against it.
 
 float32 inputs are computed in float64 and rounded once at the end, so the oracle is more exact than what it judges;
-float64 inputs are computed in float64. `n_threads` is ignored. Formulas and their sources: ``kernels/api.py``.
+float64 inputs are computed in float64. `n_threads` is ignored. Formulas and their sources: ``kernels/api/``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from kernels.shapes import Conv2dGeometry, Pool2dGeometry
+
+#: Infinity and NaN are values like others here, as in compiled code: no warning.
+_quiet = np.errstate(all="ignore")
 
 
 def _wide(x: np.ndarray) -> np.ndarray:
@@ -32,6 +35,7 @@ def _activate(x: np.ndarray, activation: str | None) -> np.ndarray:
     return x
 
 
+@_quiet
 def gemm(a, b, out, alpha, beta, bias, activation, n_threads):
     result = alpha * (_wide(a) @ _wide(b))
     if beta != 0.0:
@@ -64,6 +68,7 @@ def _groups(g: Conv2dGeometry):
         yield slice(i * c, (i + 1) * c), slice(i * k, (i + 1) * k)
 
 
+@_quiet
 def conv2d(x, w, bias, out, geometry, activation, n_threads):
     padded = _padded(x, geometry)
     result = np.zeros(geometry.output_shape)
@@ -75,6 +80,7 @@ def conv2d(x, w, bias, out, geometry, activation, n_threads):
     out[...] = _activate(result, activation)
 
 
+@_quiet
 def conv2d_backward_input(dy, w, out, geometry, n_threads):
     g = geometry
     padded = np.zeros((g.batch, g.in_h + g.pad_top + g.pad_bottom, g.in_w + g.pad_left + g.pad_right, g.in_c))
@@ -84,6 +90,7 @@ def conv2d_backward_input(dy, w, out, geometry, n_threads):
     out[...] = padded[:, g.pad_top : g.pad_top + g.in_h, g.pad_left : g.pad_left + g.in_w, :]
 
 
+@_quiet
 def conv2d_backward_weight(dy, x, out, geometry, n_threads):
     padded = _padded(x, geometry)
     for kh, kw, pixels in _taps(padded, geometry):
@@ -109,6 +116,7 @@ def _pixel_counts(g: Pool2dGeometry, include_pad: bool) -> np.ndarray:
     return inside.sum(axis=(4, 5))[0]
 
 
+@_quiet
 def max_pool2d(x, out, argmax, geometry, n_threads):
     g = geometry
     index = np.arange(g.in_h * g.in_w, dtype=np.int64).reshape(1, g.in_h, g.in_w, 1)
@@ -129,6 +137,7 @@ def max_pool2d(x, out, argmax, geometry, n_threads):
     argmax[...] = np.take_along_axis(np.broadcast_to(index, values.shape), best[..., None], -1)[..., 0]
 
 
+@_quiet
 def max_pool2d_backward(dy, argmax, out, n_threads):
     n, h, w, c = out.shape
     if argmax.size and (argmax.min() < 0 or argmax.max() >= h * w):
@@ -142,10 +151,12 @@ def max_pool2d_backward(dy, argmax, out, n_threads):
     return True
 
 
+@_quiet
 def avg_pool2d(x, out, geometry, count_include_pad, n_threads):
     out[...] = _windows(_wide(x), geometry, 0.0).sum(axis=(4, 5)) / _pixel_counts(geometry, count_include_pad)
 
 
+@_quiet
 def avg_pool2d_backward(dy, out, geometry, count_include_pad, n_threads):
     g = geometry
     share = _wide(dy) / _pixel_counts(g, count_include_pad)
@@ -160,26 +171,32 @@ def avg_pool2d_backward(dy, out, geometry, count_include_pad, n_threads):
 # -- activations -----------------------------------------------------------------------------------------------------
 
 
+@_quiet
 def relu(x, out, n_threads):
     out[...] = _activate(x, "relu")
 
 
+@_quiet
 def relu_backward(dy, y, out, n_threads):
     out[...] = np.where(y <= 0, 0.0, dy)
 
 
+@_quiet
 def sigmoid(x, out, n_threads):
     out[...] = _sigmoid(_wide(x))
 
 
+@_quiet
 def sigmoid_backward(dy, y, out, n_threads):
     out[...] = _wide(dy) * _wide(y) * (1.0 - _wide(y))
 
 
+@_quiet
 def tanh(x, out, n_threads):
     out[...] = np.tanh(_wide(x))
 
 
+@_quiet
 def tanh_backward(dy, y, out, n_threads):
     out[...] = _wide(dy) * (1.0 - _wide(y) ** 2)
 
@@ -187,6 +204,7 @@ def tanh_backward(dy, y, out, n_threads):
 # -- loss, bias, optimizers ------------------------------------------------------------------------------------------
 
 
+@_quiet
 def softmax_cross_entropy(logits, labels, out, n_threads):
     n = len(labels)
     shifted = _wide(logits) - logits.max(axis=1, keepdims=True)
@@ -199,10 +217,12 @@ def softmax_cross_entropy(logits, labels, out, n_threads):
     return loss
 
 
+@_quiet
 def bias_backward(dy, out, n_threads):
     out[...] = _wide(dy).sum(axis=0)
 
 
+@_quiet
 def sgd_update(w, dw, velocity, learning_rate, momentum, nesterov, weight_decay, n_threads):
     g = _wide(dw) + weight_decay * _wide(w)
     v = momentum * _wide(velocity) + g
@@ -210,6 +230,7 @@ def sgd_update(w, dw, velocity, learning_rate, momentum, nesterov, weight_decay,
     velocity[...] = v
 
 
+@_quiet
 def adam_update(w, dw, m, v, step, learning_rate, beta_1, beta_2, epsilon, weight_decay, n_threads):
     g = _wide(dw) + weight_decay * _wide(w)
     m_new = beta_1 * _wide(m) + (1.0 - beta_1) * g

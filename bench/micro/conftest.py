@@ -1,0 +1,113 @@
+"""Options of the micro-benchmarks, and the contests they are grouped into.
+
+A test is one backend in one contest. The first test of a contest that runs holds it, for all backends that were
+selected; the others find their results there.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import kernels
+from bench.micro.contest import Contest, Result, hold
+from bench.profiling.machine import machine
+from kernels.cases import PRESETS, cases
+from kernels.spec import SPECS
+from kernels.threads import set_threads
+
+DTYPES = ("float32", "float64")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _counts(text: str) -> list[int]:
+    return [int(name) for name in _names(text)]
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("kernels", "micro-benchmarks of the kernels")
+    group.addoption("--kernel-backends", type=_names, default=None, help="comma-separated; all that are usable here")
+    group.addoption("--kernel-dtypes", type=_names, default=["float32"], help="comma-separated: float32,float64")
+    group.addoption("--kernel-threads", type=_counts, default=[1], help="comma-separated thread counts")
+    group.addoption("--kernel-preset", choices=PRESETS, default="S", help="size of the cases")
+    group.addoption("--kernel-budget", type=float, default=0.05, help="seconds of timing for each backend and case")
+    group.addoption("--kernel-outcomes", type=Path, default=None, help="file that gets a line of JSON for every test")
+
+
+def pytest_generate_tests(metafunc):
+    if "kernel" not in metafunc.fixturenames:
+        return
+    option = metafunc.config.getoption
+    backends = option("--kernel-backends") or kernels.backends()
+    unusable = [name for name in backends if name not in kernels.backends()]
+    unknown = [name for name in option("--kernel-dtypes") if name not in DTYPES]
+    if unusable or unknown:
+        raise pytest.UsageError(
+            f"not usable here: {', '.join(unusable + unknown)}; there is {', '.join((*kernels.backends(), *DTYPES))}"
+        )
+    # The backend varies fastest, so that the tests of a contest follow each other.
+    parameters = [
+        (spec.name, case.name, dtype, n_threads, backend)
+        for spec in SPECS
+        for case in cases(spec.name, option("--kernel-preset"))
+        for dtype in option("--kernel-dtypes")
+        for n_threads in option("--kernel-threads")
+        for backend in backends
+    ]
+    names = [f"{kernel}-{case}-{dtype}-{n}t-{backend}" for kernel, case, dtype, n, backend in parameters]
+    metafunc.parametrize(("kernel", "case", "dtype", "threads", "backend"), parameters, ids=names)
+
+
+@pytest.fixture
+def contest(request, kernel: str, case: str, dtype: str, threads: int) -> Contest:
+    preset = cases(kernel, request.config.getoption("--kernel-preset"))
+    return Contest(next(c for c in preset if c.name == case), dtype, threads)
+
+
+def _selected_backends(items, parameters: dict) -> list[str]:
+    """Return the backends of the tests that are in the same contest as the one with these parameters."""
+
+    def key(values: dict) -> tuple:
+        return tuple(values.get(name) for name in ("kernel", "case", "dtype", "threads"))
+
+    all_parameters = [item.callspec.params for item in items if hasattr(item, "callspec")]
+    return [p["backend"] for p in all_parameters if key(p) == key(parameters)]
+
+
+@pytest.fixture(scope="session")
+def _held() -> dict[Contest, dict[str, Result]]:
+    return {}
+
+
+@pytest.fixture
+def result(request, _held, contest: Contest, backend: str) -> Result:
+    """What became of this backend in this contest."""
+    if contest not in _held:
+        _held.clear()  # the results of earlier contests have been reported
+        selected = _selected_backends(request.session.items, request.node.callspec.params)
+        set_threads(contest.n_threads)
+        budget_s = request.config.getoption("--kernel-budget")
+        _held[contest] = hold(contest, {name: kernels.load(name) for name in selected}, budget_s=budget_s)
+    return _held[contest][backend]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    path = item.config.getoption("--kernel-outcomes")
+    if path is not None and (call.when == "call" or report.failed):
+        message = call.excinfo.exconly() if call.excinfo else None
+        line = {**item.callspec.params, "outcome": report.outcome, "message": message}
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    return report
+
+
+def pytest_benchmark_update_json(config, benchmarks, output_json):
+    # Not into machine_info: ceilings differ a little each time, and pytest-benchmark warns of any difference there.
+    output_json["depthbench"] = machine(config.getoption("--kernel-dtypes"), config.getoption("--kernel-threads"))

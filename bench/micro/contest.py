@@ -1,0 +1,235 @@
+"""Contestants of one benchmark, measured side by side: warmed up, checked, interleaved.
+
+The words are pyperf's: after the *warm-up* come *rounds* of several *loops* each; a *value* is the time of a round
+divided by its loops.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bench.profiling.recorder import OUTPUTS, describe_shapes, flops_of
+from kernels import Kernels, load
+from kernels.cases import Case
+from kernels.spec import BY_NAME, KernelSpec
+from kernels.validation import compare, outputs
+
+#: A round lasts at least this long, so that reading the clock (about 50 ns) weighs nothing.
+ROUND_S = 0.5e-3
+MIN_ROUNDS, MAX_ROUNDS = 5, 50
+#: The second contestant of the fastest backend.
+AGAIN = "again"
+
+
+@dataclass
+class Timing:
+    """What was measured of one contestant."""
+
+    loops: int
+    values_s: list[float] = field(default_factory=list)
+
+    @property
+    def median_s(self) -> float:
+        return float(np.median(self.values_s))
+
+
+# -- one kernel on one case --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A kernel with inputs of its own and outputs to write into, ready to be called again and again."""
+
+    spec: KernelSpec
+    method: Callable[..., Any]
+    arguments: tuple
+    options: dict[str, Any]
+
+    def __call__(self) -> Any:
+        return self.method(*self.arguments, **self.options)
+
+    @property
+    def flops(self) -> int:
+        return flops_of(self.spec, self.arguments, self.options)
+
+    @property
+    def n_bytes(self) -> int:
+        written = tuple(v for k, v in self.options.items() if k in OUTPUTS)
+        return self.spec.bytes_moved(self.arguments, self.options, written)
+
+    @property
+    def shapes(self) -> str:
+        return describe_shapes(self.arguments, self.options)
+
+
+def prepare(kernels: Kernels, case: Case, dtype: str, n_threads: int, expected: tuple, seed: int = 0) -> Prepared:
+    """Make a case's inputs once more, with output arrays like the `expected` ones, as training calls the kernels."""
+    spec = BY_NAME[case.kernel]
+    arguments, options = case.make(dtype, seed)
+    options = {**options, "n_threads": n_threads}
+    if not spec.in_place:
+        arrays = [np.zeros_like(array) for array in expected if isinstance(array, np.ndarray)]
+        options = {**dict(zip(OUTPUTS, arrays, strict=False)), **options}
+    return Prepared(spec, getattr(kernels, spec.name), arguments, options)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the first call of a contestant gave: how long it took, and what is wrong with its answer (None: nothing)."""
+
+    first_call_s: float
+    wrong: str | None
+
+
+def check(contestant: Kernels, case: Case, dtype: str, n_threads: int, expected: tuple, seed: int = 0) -> Check:
+    """Call a kernel for the first time and hold all that it gives against the reference."""
+    arguments, options = case.make(dtype, seed)
+    start = time.perf_counter()
+    try:
+        actual = outputs(contestant, case.kernel, arguments, {**options, "n_threads": n_threads})
+    except Exception as error:  # whatever a kernel raises is an answer, and a wrong one; the others go on
+        return Check(time.perf_counter() - start, f"{type(error).__name__}: {error}")
+    first_call_s = time.perf_counter() - start
+    return Check(first_call_s, compare(BY_NAME[case.kernel], actual, expected, *case.make(dtype, seed)))
+
+
+# -- several side by side ----------------------------------------------------------------------------------------------
+
+
+def _rounds(call_s: float, budget_s: float, least: int) -> tuple[int, int]:
+    """Return (loops, rounds) for a call of this length and a budget."""
+    loops = max(1, round(ROUND_S / max(call_s, 1e-9)))
+    return loops, int(min(max(budget_s / (loops * call_s + 1e-9), least), MAX_ROUNDS))
+
+
+def _round(call: Callable[[], Any], loops: int) -> float:
+    steps = range(loops)
+    start = time.perf_counter()
+    for _ in steps:
+        call()
+    return (time.perf_counter() - start) / loops
+
+
+def interleave(
+    contestants: Mapping[str, Callable[[], Any]], *, budget_s: float = 0.1, few_rounds: Sequence[str] = ()
+) -> dict[str, Timing]:
+    """Time the contestants in turn, a round of each, until each has used up its budget.
+
+    Parameters
+    ----------
+    contestants : mapping of name -> function
+    budget_s : float
+        For each contestant, warm-up not counted. At least `MIN_ROUNDS` are run all the same.
+    few_rounds : sequence of str
+        Those of which 2 rounds are enough, however slow they are.
+
+    Examples
+    --------
+    >>> timings = interleave({"sum": lambda: sum(range(100))}, budget_s=0.01)
+    >>> timings["sum"].median_s > 0
+    True
+    """
+    timings, plans = {}, {}
+    for name, call in contestants.items():
+        _round(call, 1)  # warm-up: a call that may still compile or fault pages in
+        call_s = min(_round(call, 1), _round(call, 1))
+        loops, plans[name] = _rounds(call_s, budget_s, least=2 if name in few_rounds else MIN_ROUNDS)
+        timings[name] = Timing(loops)
+    names = list(contestants)
+    was_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for turn in range(max(plans.values(), default=0)):
+            first = turn % len(names)  # nobody always runs after the same neighbour
+            for name in names[first:] + names[:first]:
+                if turn < plans[name]:
+                    timings[name].values_s.append(_round(contestants[name], timings[name].loops))
+    finally:
+        if was_collecting:
+            gc.enable()
+    return timings
+
+
+# -- a contest ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One kernel on one case, dtype and thread count: what backends are compared on."""
+
+    case: Case
+    dtype: str
+    n_threads: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.case.kernel} {self.case.name} {self.dtype} {self.n_threads}t"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one backend in a contest. Wrong ones have no timing.
+
+    Attributes
+    ----------
+    aa_ratio : float, optional
+        Of a second, independent contestant of the same backend to the first: how much of a ratio is noise.
+    """
+
+    backend: str
+    wrong: str | None
+    first_call_s: float
+    shapes: str = ""
+    flops: int = 0
+    n_bytes: int = 0
+    timing: Timing | None = None
+    aa_ratio: float | None = None
+
+
+def hold(
+    contest: Contest, backends: Mapping[str, Kernels], *, budget_s: float = 0.1, against_itself: bool = True,
+    seed: int = 0,
+) -> dict[str, Result]:  # fmt: skip
+    """Check every backend, then time the right ones side by side.
+
+    Parameters
+    ----------
+    backends : mapping of name -> Kernels
+        The fastest first.
+    against_itself : bool
+        Whether the first one runs a second time, as a stranger (A/A).
+
+    Examples
+    --------
+    >>> import kernels
+    >>> from kernels.cases import cases
+    >>> results = hold(Contest(cases("relu", "S")[0], "float32", 1), {"reference": kernels.load("reference")})
+    >>> results["reference"].wrong is None and results["reference"].timing.median_s > 0
+    True
+    """
+    case, dtype, n_threads = contest.case, contest.dtype, contest.n_threads
+    expected = outputs(load("reference"), case.kernel, *case.make(dtype, seed))
+    checks = {name: check(k, case, dtype, n_threads, expected, seed) for name, k in backends.items()}
+    right = [name for name in backends if checks[name].wrong is None]
+
+    def ready(name: str) -> Prepared:
+        return prepare(backends[name], case, dtype, n_threads, expected, seed)
+
+    prepared = {name: ready(name) for name in right}
+    racers = dict(prepared)
+    if against_itself and right and right[0] != "reference":
+        racers[AGAIN] = ready(right[0])
+    timings = interleave(racers, budget_s=budget_s, few_rounds=("reference",))
+    results = {name: Result(name, checks[name].wrong, checks[name].first_call_s) for name in backends}
+    for name, call in prepared.items():
+        aa_ratio = timings[AGAIN].median_s / timings[name].median_s if AGAIN in racers and name == right[0] else None
+        results[name] = Result(
+            name, None, checks[name].first_call_s, call.shapes, call.flops, call.n_bytes, timings[name], aa_ratio
+        )
+    return results

@@ -1,0 +1,132 @@
+"""Benchmarks as a table: by kernel, or case by case where there are few.
+
+A ratio compares with the reference on the same case: 12x is twelve times as fast. It is marked with ~ where it lies
+inside the noise floor, which the A/A contestants measured: two runs of the same code differ by that much too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+
+from bench.micro.runner import Outcome
+from bench.profiling import roofline
+from bench.profiling.ceilings import Ceilings
+from bench.profiling.printing import rate_cells, seconds, significant, table, wide_enough
+
+#: Above this many benchmarks the table is by kernel.
+MANY = 60
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One backend on one case."""
+
+    kernel: str
+    case: str
+    dtype: str
+    threads: int
+    backend: str
+    rate: roofline.Rate
+    ratio: float | None  # of the reference's time to this one
+
+    @property
+    def setting(self) -> tuple[str, int]:
+        return self.dtype, self.threads
+
+
+def measured(outcome: Outcome) -> list[Measured]:
+    """Return what was timed, in its order."""
+    ceilings = {(c["dtype"], c["n_threads"]): Ceilings.from_dict(c) for c in outcome.machine["ceilings"]}
+    contests = {_contest(b): b["stats"]["median"] for b in outcome.benchmarks if b["extra_info"]["backend"] == "reference"}
+    found = []
+    for benchmark in outcome.benchmarks:
+        info, median_s = benchmark["extra_info"], benchmark["stats"]["median"]
+        rate = roofline.rate(ceilings[info["dtype"], info["threads"]], median_s, info["flops"], info["bytes"])
+        reference_s = contests.get(_contest(benchmark))
+        ratio = None if reference_s is None else reference_s / median_s
+        found.append(Measured(*_contest(benchmark), info["backend"], rate, ratio))
+    return found
+
+
+def _contest(benchmark: dict) -> tuple[str, str, str, int]:
+    info = benchmark["extra_info"]
+    return info["kernel"], info["case"], info["dtype"], info["threads"]
+
+
+def noise_floor(outcome: Outcome) -> float | None:
+    """Return the ratio that 95 % of the A/A pairs stay within, 1.03 say; None where there were none.
+
+    With fewer than 20 pairs it is the largest of them.
+    """
+    ratios = [b["extra_info"]["aa_ratio"] for b in outcome.benchmarks if "aa_ratio" in b["extra_info"]]
+    if not ratios:
+        return None
+    return float(np.exp(np.quantile(np.abs(np.log(ratios)), 0.95, method="higher")))
+
+
+def by_kernel(rows: Iterable[Measured]) -> list[Measured]:
+    """Add up the cases of each kernel and backend; the ratio is the geometric mean."""
+    groups: dict[tuple, list[Measured]] = {}
+    for row in rows:
+        groups.setdefault((row.kernel, *row.setting, row.backend), []).append(row)
+    summed = []
+    for (kernel, dtype, threads, backend), members in groups.items():
+        logs = [math.log(m.ratio) for m in members if m.ratio is not None]
+        ratio = math.exp(sum(logs) / len(logs)) if logs else None
+        rate = roofline.total([m.rate for m in members])
+        summed.append(Measured(kernel, f"{len(members)} cases", dtype, threads, backend, rate, ratio))
+    return summed
+
+
+def ratio_cell(row: Measured, floor: float | None) -> str:
+    """Return the ratio to the reference, marked where it is inside the noise floor."""
+    if row.ratio is None or row.backend == "reference":
+        return "-"
+    inside = floor is not None and abs(math.log(row.ratio)) <= math.log(floor)
+    return "~1x" if inside else f"{significant(row.ratio)}x"
+
+
+def print_results(outcome: Outcome, *, full: bool = False, width: int | None = None) -> None:
+    """Print the table, the noise floor, and what got no time and why."""
+    console = wide_enough(width)
+    rows = measured(outcome) if outcome.benchmarks else []
+    floor = noise_floor(outcome)
+    many = len(rows) > MANY and not full
+    for setting in dict.fromkeys(row.setting for row in rows):
+        mine = [row for row in rows if row.setting == setting]
+        _print_table(console, by_kernel(mine) if many else mine, setting, floor, outcome)
+    if many:
+        console.print("[dim]times of all cases added up, ratios as geometric mean; -k PATTERN or --full for each case[/]")
+    if floor is not None:
+        console.print(f"Noise floor, same code against itself (A/A): ratios within {100 * (floor - 1):.1f}% are no news.")
+    for line in outcome.not_timed:
+        what = "[red]wrong[/]" if (line["message"] or "").startswith("Failed: wrong") else "[red]failed[/]"
+        name = f"{line['kernel']} {line['case']} {line['dtype']} {line['threads']}t {line['backend']}"
+        console.print(f"{what} {name}: {(line['message'] or '').removeprefix('Failed: wrong: ')}", soft_wrap=True)
+    if not rows:
+        console.print("Nothing was timed.")
+
+
+def _print_table(console: Console, rows: Sequence[Measured], setting, floor, outcome: Outcome) -> None:
+    dtype, threads = setting
+    isa = outcome.machine.get("isa")
+    title = f"\n{dtype}, {threads} thread{'s' if threads > 1 else ''}" + (f", cython on {isa}" if isa else "")
+    columns = ("GFLOP/s", "GB/s", "ceiling", "ratio")
+    made = table(
+        ("kernel, case", "left"), ("backend", "left"), ("time", "right"), *((c, "right") for c in columns), title=title
+    )
+    kernel, case = "", ""
+    for row in rows:
+        if row.kernel != kernel:
+            made.add_row(f"[bold]{row.kernel}[/]")
+            kernel, case = row.kernel, ""
+        gflops, gb_per_s, _, of_ceiling = rate_cells(row.rate)
+        name = "  " + row.case if row.case != case else ""
+        case = row.case
+        made.add_row(name, row.backend, seconds(row.rate.seconds), gflops, gb_per_s, of_ceiling, ratio_cell(row, floor))
+    console.print(made)

@@ -1,0 +1,168 @@
+"""``depthbench profile TARGET``: how far a kernel is from the machine, or where a training step spends its time.
+
+Only typer is imported here; everything else inside the functions, so that ``depthbench --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.profiling.ceilings import Ceilings
+    from bench.profiling.targets import Target
+    from kernels import Kernels
+
+SHAPE_HELP = (
+    "Your own sizes. A kernel: its arrays' shapes, 128x28x28x1,5x5x1x6 for conv2d, 512x512,512x512 for gemm, "
+    "128x28x28x6,2x2 (and the window) for pooling. A network: its input, 28x28x1."
+)
+
+
+def profile(
+    target: Annotated[str, typer.Argument(help="A kernel (conv2d), or a network whose training step it is (lenet5).")],
+    backend: Annotated[str | None, typer.Option("--backend", "-b", help="Default: the fastest there is.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Samples in a training step.")] = 128,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each kernel.")] = 1,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    steps: Annotated[int | None, typer.Option(min=2, help="Timed steps; default: what fits into 4 s.")] = None,
+    solver: Annotated[str, typer.Option(help="Of a training step: sgd or adam.")] = "sgd",
+    preset: Annotated[str, typer.Option(help="Cases of a kernel: S, M or L.")] = "M",
+    pattern: Annotated[str | None, typer.Option("-k", help="Only cases, layers or kernels with this in their name.")] = None,
+    shape: Annotated[str | None, typer.Option(help=SHAPE_HELP)] = None,
+    option: Annotated[list[str] | None, typer.Option(help="With --shape: a kernel's option, padding=2 say.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the profile as JSON.")] = None,
+    trace: Annotated[Path | None, typer.Option(help="Write one step as a Chrome trace (opens in Perfetto).")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the roofline plot as a page, or as SVG or PNG.")] = None,
+) -> None:
+    """Profile a kernel, or a model's training step, against the measured ceilings of this machine."""
+    from bench.errors import InputError
+
+    try:
+        _profile(
+            target, backend, batch, threads, dtype, steps, solver, preset, pattern, shape, option or [],
+            {"json": json_file, "trace": trace, "html": html},
+        )  # fmt: skip
+    except InputError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _profile(target, backend, batch, threads, dtype, steps, solver, preset, pattern, shape, options, files) -> None:
+    from bench.errors import InputError
+    from bench.profiling import ceilings, output, targets
+    from kernels.threads import set_threads
+
+    found = targets.find(target)
+    kernels = _load(backend)
+    _check(threads, dtype, solver, preset, files)
+    if found.is_kernel and (steps is not None or files["trace"] is not None):
+        raise InputError(f"{target} is a kernel: --steps and --trace are for training steps")
+    if not found.is_kernel and options:
+        raise InputError(f"{target} is a network: --option is for kernels")
+    set_threads(threads)
+    measured = ceilings.measure(dtype, threads)
+    if found.is_kernel:
+        result = _kernel(found, kernels, measured, preset, pattern, shape, options)
+    else:
+        result = _step(found, kernels, measured, batch, steps, solver, pattern, shape)
+    for kind, path in files.items():
+        if path is not None:
+            output.WRITERS[kind](path, result, kernels.name)
+            typer.echo(f"wrote {path}", err=True)
+
+
+def _load(backend: str | None) -> Kernels:
+    import kernels
+    from bench.errors import InputError
+
+    try:
+        return kernels.load(backend or kernels.backends()[0])
+    except (ValueError, ImportError) as error:
+        raise InputError(str(error)) from None
+
+
+def _check(threads: int, dtype: str, solver: str, preset: str, files: dict[str, Path | None]) -> None:
+    """Refuse what is out of range before anything is measured."""
+    from bench.errors import InputError
+    from bench.names import unknown
+    from bench.profiling.ceilings import usable_cores
+
+    for kind, value, known in (
+        ("dtype", dtype, ("float32", "float64")), ("solver", solver, ("sgd", "adam")), ("preset", preset, ("S", "M", "L")),
+    ):  # fmt: skip
+        if value not in known:
+            raise unknown(kind, value, known)
+    if threads > usable_cores():
+        raise InputError(f"--threads {threads}: this process may use {usable_cores()} cores")
+    for path in files.values():
+        if path is not None and not path.absolute().parent.is_dir():
+            raise InputError(f"cannot write {path}: there is no folder {path.absolute().parent}")
+
+
+def _kernel(found: Target, kernels: Kernels, measured: Ceilings, preset, pattern, shape, options) -> Any:
+    from rich.progress import Progress
+
+    from bench.errors import InputError
+    from bench.profiling import printing, shapes
+    from bench.profiling.kernel import profile_kernel
+    from kernels.cases import cases
+
+    if shape is None and options:
+        raise InputError("--option belongs to --shape; the cases of a preset have their own")
+    try:
+        chosen = cases(found.name, preset) if shape is None else (shapes.case_at(found.name, shape, shapes.parse_options(options)),)
+        for case in chosen if shape is not None else ():
+            case.make(measured.dtype)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"--shape: {error}") from None
+    if pattern is not None:
+        chosen = tuple(case for case in chosen if pattern in case.name)
+        if not chosen:
+            names = ", ".join(case.name for case in cases(found.name, preset))
+            raise InputError(f"no case of {found.name} has {pattern!r} in its name: {names}")
+    console = printing.wide_enough()
+    with Progress(console=_progress_console(), transient=True) as progress:
+        task = progress.add_task(found.name, total=len(chosen))
+
+        def begins(name: str) -> None:
+            progress.update(task, description=name, advance=1)
+
+        result = profile_kernel(found.name, kernels, chosen, measured, progress=begins)
+    printing.print_kernel(console, result, kernels.name)
+    if any(case.wrong for case in result.cases):
+        raise typer.Exit(1)
+    return result
+
+
+def _step(found: Target, kernels: Kernels, measured: Ceilings, batch, steps, solver, pattern, shape) -> Any:
+    import dataclasses
+
+    from bench.errors import InputError
+    from bench.profiling import printing, shapes
+    from bench.profiling.step import TrainingStep, profile_step
+    from bench.profiling.machine import instruction_set
+
+    try:
+        if shape is not None:
+            (image,) = shapes.parse(shape)
+            found = dataclasses.replace(found, input_shape=image)
+        step = TrainingStep(found, kernels, batch, measured.dtype, measured.n_threads, solver)
+    except ValueError as error:
+        raise InputError(f"{found.name} on {'x'.join(map(str, found.input_shape))}: {error}") from None
+    console = printing.wide_enough()
+    with _progress_console().status("profiling ..."):
+        result = profile_step(step, found, measured, steps)
+    lines = [line for line in result.lines if pattern is None or pattern in f"{line.phase} {line.layer} {line.kernel}"]
+    if not lines:
+        raise InputError(f"no layer or kernel of {found.name} has {pattern!r} in its name")
+    printing.print_step(console, result, kernels.name, instruction_set(), lines)
+    return result
+
+
+def _progress_console() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True)

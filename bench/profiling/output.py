@@ -1,0 +1,110 @@
+"""Profiles as files: JSON, Chrome trace, and the roofline as a page or a picture.
+
+The JSON bears a schema version; figures have their unit at the end of their name, and what was not measured is left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.profiling.kernel import KernelProfile
+from bench.profiling.machine import machine
+from bench.profiling.roofline import Rate
+from bench.profiling.step import StepProfile
+
+SCHEMA_VERSION = 1
+
+
+def rate_values(rate: Rate) -> dict[str, Any]:
+    """Return the figures of a rate under their names in JSON."""
+    return {
+        "time_s": rate.seconds, "flops": rate.flops, "bytes": rate.n_bytes, "gflops": rate.gflops,
+        "gb_per_s": rate.gb_per_s, "intensity_flops_per_byte": rate.intensity, "bound": rate.bound,
+        "of_ceiling": rate.of_ceiling,
+    }  # fmt: skip
+
+
+def to_dict(profile: StepProfile | KernelProfile, backend: str) -> dict[str, Any]:
+    """Return a profile as plain values."""
+    ceilings = profile.ceilings
+    head = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "step" if isinstance(profile, StepProfile) else "kernel",
+        "target": profile.target.name if isinstance(profile, StepProfile) else profile.kernel,
+        "backend": backend,
+        "dtype": ceilings.dtype,
+        "threads": ceilings.n_threads,
+        "utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine((ceilings.dtype,), (ceilings.n_threads,)),
+    }
+    return head | (_step(profile) if isinstance(profile, StepProfile) else _kernel(profile))
+
+
+def _kernel(profile: KernelProfile) -> dict[str, Any]:
+    cases = []
+    for case in profile.cases:
+        values = {"kernel": case.kernel, "case": case.case, "shapes": case.shapes, "first_call_s": case.first_call_s}
+        values |= {"validation": "ok", **rate_values(case.rate)} if case.rate else {"validation": f"wrong: {case.wrong}"}
+        cases.append(values)
+    return {"cases": cases}
+
+
+def _step(profile: StepProfile) -> dict[str, Any]:
+    def line_values(line) -> dict[str, Any]:
+        share = line.rate.seconds / profile.wall_s
+        names = {"kernel": line.kernel, "phase": line.phase, "layer": line.layer, "shapes": line.shapes}
+        named = {name: text for name, text in names.items() if text}
+        return {**named, "calls": line.calls, "is_kernel": line.is_kernel, "share": share, **rate_values(line.rate)}
+
+    return {
+        "batch": profile.batch,
+        "architecture": list(profile.target.architecture),
+        "input_shape": list(profile.target.input_shape),
+        "calls": [line_values(line) for line in profile.lines],
+        "kernels": [line_values(line) for line in profile.by_kernel()],
+        "reconciliation": {
+            "steps": profile.n_steps,
+            "wall_s": profile.wall_s,
+            "kernels_s": sum(line.rate.seconds for line in profile.lines if line.is_kernel),
+            "explained_s": profile.explained_s,
+            "unexplained": profile.unexplained,
+            "recorded_s": profile.recorded_s,
+            "recorder_overhead": profile.overhead,
+            "warmup_s": profile.warmup_s,
+            "samples_per_s": profile.batch / profile.wall_s,
+        },
+    }
+
+
+def write_json(path: Path, profile: StepProfile | KernelProfile, backend: str) -> None:
+    """Write a profile as JSON."""
+    path.write_text(json.dumps(to_dict(profile, backend), indent=1) + "\n", encoding="utf-8")
+
+
+def write_trace(path: Path, profile: StepProfile, backend: str) -> None:
+    """Write the last recorded step in the Trace Event Format, which Perfetto and chrome://tracing open."""
+    events = [
+        {
+            "name": call.kernel, "cat": "kernel" if call.is_kernel else "other", "ph": "X", "pid": 1, "tid": 1,
+            "ts": (call.start_s - profile.timeline[0].start_s) * 1e6, "dur": call.seconds * 1e6,
+            "args": {"layer": call.label, "shapes": call.shapes, "flops": call.flops, "bytes": call.n_bytes},
+        }
+        for call in profile.timeline
+    ]  # fmt: skip
+    name = {"name": "process_name", "ph": "M", "pid": 1, "args": {"name": f"{profile.target.name}, {backend}"}}
+    path.write_text(json.dumps({"traceEvents": [name, *events], "displayTimeUnit": "ns"}), encoding="utf-8")
+
+
+def write_roofline(path: Path, profile: StepProfile | KernelProfile, backend: str) -> None:
+    """Write the roofline plot; the file's suffix says as what: .html, .svg, .png or .json (Vega-Lite)."""
+    from bench.profiling.plot import save
+
+    save(path, profile, backend)
+
+
+WRITERS = {"json": write_json, "trace": write_trace, "html": write_roofline}
+"""Kind of file -> function of path, profile and backend."""

@@ -1,0 +1,210 @@
+"""A stand-in for `kernels.Kernels` that times every call.
+
+It has the same methods, so whatever works on a `Kernels` works on a `Recorder`: a network, a test, a loop at the
+prompt. While it records, a call costs two clock readings and an append more; names, FLOPs and bytes are worked out
+afterwards, outside the clock (:meth:`Recorder.take`). Switched off, its methods *are* those of the kernels it wraps, so
+that the same network runs at its own speed.
+
+What is timed is the call as its caller sees it: checks of the arguments and the work.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from kernels import Kernels
+from kernels.spec import BY_NAME, KernelSpec
+
+
+#: Options that hold what a kernel writes, in the order of what it returns.
+OUTPUTS = ("out", "argmax_out")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a kernel.
+
+    Attributes
+    ----------
+    kernel : str
+        Name of its spec.
+    label : str
+        Whatever :meth:`Recorder.label` said at the time: the layer and its direction.
+    shapes : str
+        Shapes of the array arguments, ``"128x28x28x1, 5x5x1x6"``.
+    start_s, seconds : float
+        From the recorder's first call, and how long.
+    flops, n_bytes : int
+        By the formulas of the spec.
+    """
+
+    kernel: str
+    label: str
+    shapes: str
+    start_s: float
+    seconds: float
+    flops: int
+    n_bytes: int
+    is_kernel: bool = True
+
+
+def describe_shapes(arguments: tuple, options: dict[str, Any]) -> str:
+    """Return the shapes of the array arguments, as they are written on a command line.
+
+    >>> describe_shapes((np.zeros((2, 3)), 5), {"out": np.zeros((2, 2)), "bias": np.zeros(4)})
+    '2x3, 4'
+    """
+    arrays = [*arguments, *(v for k, v in options.items() if k not in OUTPUTS)]
+    return ", ".join("x".join(map(str, v.shape)) or "()" for v in arrays if isinstance(v, np.ndarray))
+
+
+@cache
+def positional_parameters(name: str) -> tuple[str, ...]:
+    """Return the names of a kernel's parameters that a caller must give.
+
+    >>> positional_parameters("conv2d")
+    ('x', 'w')
+    """
+    parameters = list(inspect.signature(getattr(Kernels, name)).parameters.values())[1:]  # without self
+    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty)
+
+
+def by_position(name: str, arguments: tuple, options: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """Move arguments that were given by name to their places, as the formulas of a spec take them.
+
+    >>> by_position("relu_backward", ("dy",), {"y": "y", "n_threads": 1})
+    (('dy', 'y'), {'n_threads': 1})
+    """
+    rest = dict(options)
+    missing = positional_parameters(name)[len(arguments) :]
+    return (*arguments, *(rest.pop(parameter) for parameter in missing)), rest
+
+
+def flops_of(spec: KernelSpec, arguments: tuple, options: dict[str, Any]) -> int:
+    """Return the FLOPs of a call by the formula of its spec."""
+    sizes = {k: v for k, v in options.items() if k not in (*OUTPUTS, "n_threads")}
+    return spec.flops(*arguments, **sizes)
+
+
+class Recorder:
+    """Times the calls of a `Kernels` object.
+
+    Parameters
+    ----------
+    kernels : Kernels
+    clock : callable, optional
+        Returns nanoseconds.
+
+    Examples
+    --------
+    >>> import kernels
+    >>> recorder = Recorder(kernels.load("reference"))
+    >>> with recorder.label("conv1 forward"):
+    ...     product = recorder.gemm(np.ones((2, 3)), np.ones((3, 4)))
+    >>> [call] = recorder.take()
+    >>> call.kernel, call.label, call.flops, call.shapes
+    ('gemm', 'conv1 forward', 48, '2x3, 3x4')
+    """
+
+    def __init__(self, kernels: Kernels, clock: Callable[[], int] = time.perf_counter_ns):
+        self._kernels = kernels
+        self._clock = clock
+        self._label = ""
+        self._raw: list[tuple] = []
+        self._epoch_ns = clock()
+        self._timed = {name: self._timing(name, getattr(kernels, name)) for name in BY_NAME}
+        self.enabled = True
+
+    def __getattr__(self, name: str) -> Any:  # all that is not a kernel
+        if name.startswith("__"):  # a half-made copy has no kernels yet to ask
+            raise AttributeError(name)
+        return getattr(self.__dict__["_kernels"], name)
+
+    def __repr__(self) -> str:
+        return f"<recorder of {self._kernels!r}>"
+
+    @property
+    def enabled(self) -> bool:
+        """Whether calls are timed; where not, the methods are those of the kernels themselves."""
+        return self._enabled
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        self._enabled = bool(value)
+        for name, timed in self._timed.items():
+            self.__dict__[name] = timed if value else getattr(self._kernels, name)
+
+    def _timing(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        clock, raw = self._clock, self._raw
+
+        def timed(*arguments, **options):
+            start = clock()
+            result = method(*arguments, **options)
+            end = clock()
+            raw.append((name, self._label, start, end, arguments, options, result))
+            return result
+
+        timed.__name__ = name
+        return timed
+
+    @contextmanager
+    def label(self, text: str) -> Iterator[None]:
+        """Give the calls inside the block a label."""
+        before, self._label = self._label, text
+        try:
+            yield
+        finally:
+            self._label = before
+
+    def labelled(self, text: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function` so wrapped that the calls inside it bear a label."""
+
+        def with_label(*arguments, **options):
+            before, self._label = self._label, text
+            try:
+                return function(*arguments, **options)
+            finally:
+                self._label = before
+
+        return with_label
+
+    def other(self, name: str, function: Callable[[], Any], n_bytes: int) -> Any:
+        """Call a function that is no kernel, and record it under `name` as moving `n_bytes`."""
+        start = self._clock()
+        result = function()
+        self._raw.append((name, self._label, start, self._clock(), n_bytes, None, None))
+        return result
+
+    @property
+    def n_recorded(self) -> int:
+        """Calls recorded since the last :meth:`take`."""
+        return len(self._raw)
+
+    def take(self) -> list[Call]:
+        """Return the calls since the last time, in order, and forget them (and the arrays they were given)."""
+        calls = [self._described(*entry) for entry in self._raw]
+        self._raw.clear()
+        return calls
+
+    def _described(self, name, label, start, end, arguments, options, result) -> Call:
+        times = {"start_s": (start - self._epoch_ns) / 1e9, "seconds": (end - start) / 1e9}
+        if name not in BY_NAME:
+            return Call(name, label, "", **times, flops=0, n_bytes=arguments, is_kernel=False)
+        spec = BY_NAME[name]
+        arguments, options = by_position(name, arguments, options)
+        return Call(
+            kernel=name,
+            label=label,
+            shapes=describe_shapes(arguments, options),
+            **times,
+            flops=flops_of(spec, arguments, options),
+            n_bytes=spec.bytes_moved(arguments, options, result),
+        )

@@ -1,0 +1,377 @@
+"""Seeded inputs of every kernel, the same for tests, micro-benchmarks and the profiler.
+
+Presets S, M and L hold the calls that training really makes: each layer of the named networks, forward and backward, at
+a batch of 8 (S), 32 and 128 (M) or 256 (L), with the square matrix products that the field compares libraries on. They
+are worked out from the networks below, as data; :func:`edge_cases` adds the small and odd ones that break kernels.
+
+A case makes fresh arrays each time it is asked, from its own name and a seed: nothing depends on the order of calls.
+Values are drawn in double precision and rounded to the dtype, so float32 and float64 see the same numbers.
+
+Legend: N batch; H, W, C height, width, channels; KH, KW kernel; M, K, N of a matrix product.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from kernels.shapes import conv2d_geometry, pool2d_geometry
+from kernels.spec import BY_NAME
+
+PRESETS = ("S", "M", "L")
+
+#: What a call takes: positional arguments and keyword arguments.
+Call = tuple[tuple, dict[str, Any]]
+Build = Callable[[np.random.Generator, np.dtype], Call]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of one kernel.
+
+    Attributes
+    ----------
+    kernel : str
+        A name of ``kernels.spec.BY_NAME``.
+    name : str
+        Unique among the cases of the kernel; says which layer or which oddity, and the batch: ``"lenet5_c2_b128"``.
+
+    Examples
+    --------
+    >>> case = cases("conv2d", "S")[0]
+    >>> arguments, options = case.make(np.float32, seed=0)
+    >>> arguments[0].shape, options["padding"]
+    ((8, 28, 28, 1), 2)
+    """
+
+    kernel: str
+    name: str
+    build: Build = field(repr=False, compare=False)
+
+    def make(self, dtype: Any = np.float32, seed: int = 0) -> Call:
+        """Return ``(arguments, options)`` in fresh memory; the same dtype and seed give the same values."""
+        generator = np.random.default_rng([seed, zlib.crc32(f"{self.kernel}/{self.name}".encode())])
+        return self.build(generator, np.dtype(dtype))
+
+    def __str__(self) -> str:
+        return f"{self.kernel}-{self.name}"
+
+
+# -- networks, as data ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution: input (H, W, C), kernel (KH, KW), output channels, and the options it is called with."""
+
+    name: str
+    image: tuple[int, int, int]
+    kernel: tuple[int, int]
+    channels: int
+    options: dict[str, Any] = field(default_factory=dict)
+    activation: str | None = "relu"
+    bias: bool = True
+
+    def shapes(self, batch: int):
+        """Return the shapes of x, w and y."""
+        x = (batch, *self.image)
+        w = (*self.kernel, self.image[2] // self.options.get("groups", 1), self.channels)
+        return x, w, conv2d_geometry(x, w, **self.options).output_shape
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pooling: input (H, W, C), window, and the options it is called with (count_include_pad is avg_pool2d's)."""
+
+    name: str
+    image: tuple[int, int, int]
+    size: Any
+    options: dict[str, Any] = field(default_factory=dict)
+    count_include_pad: bool = False
+    fill: str = "normal"  # see `_image`
+
+    def geometry(self, batch: int):
+        return pool2d_geometry((batch, *self.image), self.size, **self.options)
+
+
+@dataclass(frozen=True)
+class Network:
+    """The layers of a network: convolutions, poolings, and the widths of its dense part, input first."""
+
+    name: str
+    convs: tuple[Conv, ...]
+    pools: tuple[Pool, ...]
+    dense: tuple[int, ...]
+
+
+def _conv(name: str, h: int, c: int, k: int, channels: int, padding: int, stride: int = 1) -> Conv:
+    return Conv(name, (h, h, c), (k, k), channels, {"padding": padding, "stride": stride})
+
+
+LENET5 = Network(
+    "lenet5",
+    (_conv("c1", 28, 1, 5, 6, 2), _conv("c2", 14, 6, 5, 16, 0)),
+    (Pool("m1", (28, 28, 6), 2), Pool("m2", (10, 10, 16), 2)),
+    (400, 120, 84, 10),
+)
+CONV16_32 = Network(
+    "conv16_32",
+    (_conv("c1", 8, 1, 3, 16, 1), _conv("c2", 4, 16, 3, 32, 1)),
+    (Pool("m1", (8, 8, 16), 2), Pool("m2", (4, 4, 32), 2)),
+    (128, 10),
+)
+CONV32_64 = Network(
+    "conv32_64",
+    (_conv("c1", 28, 1, 3, 32, 1), _conv("c2", 14, 32, 3, 64, 1)),
+    (Pool("m1", (28, 28, 32), 2), Pool("m2", (14, 14, 64), 2)),
+    (3136, 128, 10),
+)
+VGG_SMALL = Network(
+    "vgg_small",
+    (
+        _conv("c1", 32, 3, 3, 32, 1), _conv("c2", 32, 32, 3, 32, 1), _conv("c3", 16, 32, 3, 64, 1),
+        _conv("c4", 16, 64, 3, 64, 1), _conv("c5", 8, 64, 3, 128, 1),
+    ),
+    (Pool("m1", (32, 32, 32), 2), Pool("m2", (16, 16, 64), 2), Pool("m3", (8, 8, 128), 2)),
+    (2048, 256, 10),
+)  # fmt: skip
+RESNET20 = Network(
+    "resnet20",
+    (_conv("c1", 32, 16, 3, 16, 1), _conv("c2", 32, 16, 3, 32, 1, 2), _conv("c3", 8, 64, 3, 64, 1)),
+    (),
+    (64, 10),
+)
+MLP = Network("mlp", (), (), (784, 256, 128, 10))
+
+#: (network, batch) of each preset.
+_PRESET_NETWORKS = {
+    "S": ((LENET5, 8), (CONV16_32, 8), (MLP, 8)),
+    "M": ((LENET5, 128), (CONV16_32, 128), (CONV32_64, 128), (VGG_SMALL, 32), (MLP, 32), (MLP, 128)),
+    "L": ((CONV32_64, 256), (VGG_SMALL, 128), (RESNET20, 128), (MLP, 512)),
+}
+#: Square matrix products of each preset.
+_PRESET_SQUARES = {"S": (64, 128), "M": (256, 512), "L": (1024,)}
+
+
+# -- builders: from sizes to a call -----------------------------------------------------------------------------------
+
+
+def _normal(rng, dtype, *shape) -> np.ndarray:
+    return np.asarray(rng.standard_normal(shape), dtype)
+
+
+def _image(rng, dtype, shape, fill: str) -> np.ndarray:
+    """An image filled with "normal" numbers; few different ones ("ties"); or with some special value mixed in."""
+    x = rng.standard_normal(shape)
+    if fill == "ties":
+        x = rng.integers(-1, 2, shape).astype(np.float64)
+    elif fill in ("nan", "-inf", "inf"):
+        x[rng.random(shape) < 0.3] = float(fill)
+    elif fill.startswith("all "):
+        x[...] = float(fill.removeprefix("all "))
+    return x.astype(dtype)
+
+
+def gemm_build(m: int, k: int, n: int, *, bias=False, out: str | None = None, positive=False, **options) -> Build:
+    """Build a matrix product; `out` is None, "normal" or "nan" (what an `out` is filled with)."""
+
+    def build(rng, dtype):
+        a = _normal(rng, dtype, *((k, m) if options.get("transpose_a") else (m, k)))
+        b = _normal(rng, dtype, *((n, k) if options.get("transpose_b") else (k, n)))
+        call = dict(options)
+        if positive:  # every partial sum drifts: the worst case of summation
+            a, b = np.abs(a), np.abs(b)
+        if bias:
+            call["bias"] = _normal(rng, dtype, n)
+        if out is not None:
+            call["out"] = np.full((m, n), np.nan, dtype) if out == "nan" else _normal(rng, dtype, m, n)
+        return (a, b), call
+
+    return build
+
+
+def conv_builds(conv: Conv, batch: int) -> dict[str, Build]:
+    """Build the three kernels of one convolution."""
+    x_shape, w_shape, y_shape = conv.shapes(batch)
+
+    def forward(rng, dtype):
+        arguments = _normal(rng, dtype, *x_shape), _normal(rng, dtype, *w_shape)
+        if conv.bias:
+            arguments = (*arguments, _normal(rng, dtype, conv.channels))
+        return arguments, {**conv.options, "activation": conv.activation}
+
+    def backward_input(rng, dtype):
+        return (_normal(rng, dtype, *y_shape), _normal(rng, dtype, *w_shape), x_shape), dict(conv.options)
+
+    def backward_weight(rng, dtype):
+        return (_normal(rng, dtype, *y_shape), _normal(rng, dtype, *x_shape), conv.kernel), dict(conv.options)
+
+    return {
+        "conv2d": forward, "conv2d_backward_input": backward_input, "conv2d_backward_weight": backward_weight,
+    }  # fmt: skip
+
+
+def _winners(rng, g) -> np.ndarray:
+    """A pixel of each window, drawn at random: what max_pool2d could have answered, without asking it."""
+    h = np.arange(g.out_h).reshape(1, -1, 1, 1) * g.stride_h - g.pad_top
+    w = np.arange(g.out_w).reshape(1, 1, -1, 1) * g.stride_w - g.pad_left
+    h = np.clip(h + rng.integers(0, g.kernel_h, g.output_shape), 0, g.in_h - 1)
+    w = np.clip(w + rng.integers(0, g.kernel_w, g.output_shape), 0, g.in_w - 1)
+    return (h * g.in_w + w).astype(np.int32)
+
+
+def pool_builds(pool: Pool, batch: int) -> dict[str, Build]:
+    """Build the four kernels of one pooling."""
+    g = pool.geometry(batch)
+    average = {**pool.options, "count_include_pad": pool.count_include_pad}
+    return {
+        "max_pool2d": lambda r, t: ((_image(r, t, g.input_shape, pool.fill), pool.size), dict(pool.options)),
+        "max_pool2d_backward": lambda r, t: ((_normal(r, t, *g.output_shape), _winners(r, g), g.input_shape), {}),
+        "avg_pool2d": lambda r, t: ((_image(r, t, g.input_shape, pool.fill), pool.size), dict(average)),
+        "avg_pool2d_backward": lambda r, t: ((_normal(r, t, *g.output_shape), pool.size, g.input_shape), dict(average)),
+    }
+
+
+def elementwise_builds(shape: tuple[int, ...]) -> dict[str, Build]:
+    """Build the activations and their gradients; y is what the activation could have given."""
+
+    def forward(rng, dtype):
+        return (np.asarray(3 * rng.standard_normal(shape), dtype),), {}
+
+    def backward(squash):
+        return lambda rng, dtype: (
+            (_normal(rng, dtype, *shape), np.asarray(squash(3 * rng.standard_normal(shape)), dtype)), {}
+        )  # fmt: skip
+
+    return {
+        "relu": forward, "sigmoid": forward, "tanh": forward,
+        "relu_backward": backward(lambda x: np.maximum(x, 0.0)),
+        "sigmoid_backward": backward(lambda x: 1.0 / (1.0 + np.exp(-x))),
+        "tanh_backward": backward(np.tanh),
+    }  # fmt: skip
+
+
+def softmax_build(n: int, classes: int, label_dtype: Any = np.int64) -> Build:
+    """Build a cross-entropy of `n` rows."""
+    return lambda rng, dtype: (
+        ((3 * rng.standard_normal((n, classes))).astype(dtype), rng.integers(0, classes, n).astype(label_dtype)), {}
+    )  # fmt: skip
+
+
+def bias_build(*shape: int) -> Build:
+    """Build a sum over all axes but the last."""
+    return lambda rng, dtype: ((_normal(rng, dtype, *shape),), {})
+
+
+def sgd_build(shape: tuple[int, ...], **options) -> Build:
+    """Build a step of SGD in the middle of a training."""
+    call = {"learning_rate": 0.05, "momentum": 0.9, **options}
+    return lambda rng, dtype: (tuple(_normal(rng, dtype, *shape) for _ in range(3)), dict(call))
+
+
+def adam_build(shape: tuple[int, ...], **options) -> Build:
+    """Build a step of Adam in the middle of a training; v is a mean of squares."""
+    call = {"step": 7, "learning_rate": 0.001, **options}
+
+    def build(rng, dtype):
+        w, dw, m = (_normal(rng, dtype, *shape) for _ in range(3))
+        return (w, dw, m, np.asarray(rng.standard_normal(shape) ** 2, dtype)), dict(call)
+
+    return build
+
+
+# -- presets ----------------------------------------------------------------------------------------------------------
+
+
+def _dense_cases(network: Network, batch: int):
+    """The three products of each dense layer: forward with bias, gradient of the weights, gradient of the input."""
+    for i, (fan_in, fan_out) in enumerate(zip(network.dense[:-1], network.dense[1:], strict=True), start=1):
+        last = i == len(network.dense) - 1
+        name = f"{network.name}_d{i}"
+        yield f"{name}_forward_b{batch}", gemm_build(
+            batch, fan_in, fan_out, bias=True, activation=None if last else "relu"
+        )
+        yield f"{name}_backward_weight_b{batch}", gemm_build(fan_in, batch, fan_out, transpose_a=True)
+        yield f"{name}_backward_input_b{batch}", gemm_build(batch, fan_out, fan_in, transpose_b=True)
+
+
+def _network_cases(network: Network, batch: int):
+    """Yield (kernel, name, build) of every call in one training step of a network."""
+    for conv in network.convs:
+        name = f"{network.name}_{conv.name}"
+        w_shape, y_shape = conv.shapes(batch)[1:]
+        for kernel, build in conv_builds(conv, batch).items():
+            yield kernel, f"{name}_b{batch}", build
+        yield from ((kernel, f"{name}_b{batch}", build) for kernel, build in elementwise_builds(y_shape).items())
+        yield "bias_backward", f"{name}_b{batch}", bias_build(*y_shape)
+        yield from _optimizer_cases(name, w_shape)
+    for pool in network.pools:
+        for kernel, build in pool_builds(pool, batch).items():
+            yield kernel, f"{network.name}_{pool.name}_b{batch}", build
+    yield from (("gemm", name, build) for name, build in _dense_cases(network, batch))
+    for i, (fan_in, fan_out) in enumerate(zip(network.dense[:-1], network.dense[1:], strict=True), start=1):
+        name = f"{network.name}_d{i}"
+        for kernel, build in elementwise_builds((batch, fan_out)).items():
+            yield kernel, f"{name}_b{batch}", build
+        yield "bias_backward", f"{name}_b{batch}", bias_build(batch, fan_out)
+        yield from _optimizer_cases(name, (fan_in, fan_out))
+    yield "softmax_cross_entropy", f"{network.name}_b{batch}", softmax_build(batch, network.dense[-1])
+
+
+def _optimizer_cases(name: str, shape: tuple[int, ...]):
+    yield "sgd_update", name, sgd_build(shape)
+    yield "adam_update", name, adam_build(shape)
+
+
+@cache
+def _preset(preset: str) -> dict[str, tuple[Case, ...]]:
+    found: dict[tuple[str, str], Case] = {}
+    for n in _PRESET_SQUARES[preset]:
+        found["gemm", f"square_{n}"] = Case("gemm", f"square_{n}", gemm_build(n, n, n))
+    for network, batch in _PRESET_NETWORKS[preset]:
+        for kernel, name, build in _network_cases(network, batch):
+            found[kernel, name] = Case(kernel, name, build)  # an optimizer does not see the batch: once per network
+    return {kernel: tuple(c for c in found.values() if c.kernel == kernel) for kernel in BY_NAME}
+
+
+def _known(kernel: str) -> str:
+    if kernel not in BY_NAME:
+        raise ValueError(f"unknown kernel {kernel!r}; known: {', '.join(BY_NAME)}")
+    return kernel
+
+
+def cases(kernel: str, preset: str = "M") -> tuple[Case, ...]:
+    """Return the calls of a kernel that training makes, in the order of the networks.
+
+    Parameters
+    ----------
+    kernel : str
+        A name of ``kernels.spec.BY_NAME``.
+    preset : {"S", "M", "L"}
+
+    Examples
+    --------
+    >>> [case.name for case in cases("max_pool2d", "S")]
+    ['lenet5_m1_b8', 'lenet5_m2_b8', 'conv16_32_m1_b8', 'conv16_32_m2_b8']
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
+    return _preset(preset)[_known(kernel)]
+
+
+def edge_cases(kernel: str) -> tuple[Case, ...]:
+    """Return the small and odd calls of a kernel: prime sizes, empty axes, every option, special values.
+
+    Examples
+    --------
+    >>> "no_rows" in [case.name for case in edge_cases("gemm")]
+    True
+    """
+    from kernels.edge_cases import EDGE_CASES  # there and not here: one file that one can hold in mind each
+
+    return EDGE_CASES[_known(kernel)]

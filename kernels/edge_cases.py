@@ -1,0 +1,254 @@
+"""The calls that break kernels: sizes around a register tile, primes, empty axes, every option, special values.
+
+Small each, so that all of them run on every backend, dtype and instruction set. :func:`kernels.cases.edge_cases` hands
+them out. What is odd about the memory of an array (strides, alignment, order) is not here: any case can be given any
+layout, and the tests do.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kernels.cases import (
+    Build,
+    Case,
+    Conv,
+    Pool,
+    adam_build,
+    bias_build,
+    conv_builds,
+    elementwise_builds,
+    gemm_build,
+    pool_builds,
+    sgd_build,
+    softmax_build,
+)
+from kernels.spec import BY_NAME
+
+#: (name, M, K, N, what else). 12x32 and the like are register tiles; 1 more and 1 less leaves ragged edges.
+_GEMM = (
+    ("one", 1, 1, 1, {}),
+    ("primes", 7, 13, 5, {}),
+    ("row", 1, 37, 19, {}),
+    ("column", 29, 31, 1, {}),
+    ("outer", 17, 1, 23, {}),
+    ("tile_exact", 24, 16, 64, {}),
+    ("tile_ragged", 25, 33, 65, {"bias": True}),
+    ("blocks_ragged", 131, 401, 67, {}),
+    ("long_sum", 3, 2003, 5, {}),
+    ("long_positive_sum", 5, 1543, 9, {"positive": True}),
+    ("few_rows_long_sum", 5, 4099, 9,
+     {"out": "normal", "alpha": -1.5, "beta": 0.5, "bias": True, "activation": "tanh"}),
+    ("blocks_of_rows", 247, 403, 71, {"bias": True, "activation": "relu"}),
+    ("blocks_of_columns", 5, 403, 2083, {"bias": True}),
+    ("wide", 4, 3, 1031, {"bias": True}),
+    ("tall", 521, 5, 3, {}),
+    ("transpose_a", 19, 23, 33, {"transpose_a": True}),
+    ("transpose_b", 19, 23, 33, {"transpose_b": True}),
+    ("transpose_both", 37, 41, 43, {"transpose_a": True, "transpose_b": True, "bias": True, "activation": "relu"}),
+    ("alpha", 11, 13, 17, {"alpha": -0.5}),
+    ("alpha_zero", 11, 13, 17, {"alpha": 0.0, "bias": True}),
+    ("alpha_nan", 11, 13, 17, {"alpha": float("nan")}),
+    ("out_holds_nan", 13, 11, 35, {"out": "nan"}),
+    ("beta_one", 13, 397, 35, {"out": "normal", "beta": 1.0}),
+    ("alpha_beta", 13, 11, 35, {"out": "normal", "alpha": 2.5, "beta": -0.75, "transpose_b": True}),
+    ("alpha_beta_bias_tanh", 26, 390, 31,
+     {"out": "normal", "alpha": 0.01, "beta": 0.5, "bias": True, "activation": "tanh"}),
+    ("bias_relu", 31, 29, 37, {"bias": True, "activation": "relu"}),
+    ("relu", 31, 29, 37, {"activation": "relu"}),
+    ("bias_sigmoid", 14, 29, 34, {"bias": True, "activation": "sigmoid"}),
+    ("bias_tanh", 14, 29, 34, {"bias": True, "activation": "tanh"}),
+    ("no_rows", 0, 5, 7, {"bias": True}),
+    ("no_columns", 5, 7, 0, {}),
+    ("no_sum", 5, 0, 7, {}),
+    ("no_sum_bias_relu", 5, 0, 7, {"bias": True, "activation": "relu"}),
+    ("no_sum_beta", 5, 0, 7, {"out": "normal", "beta": 2.0}),
+    ("no_sum_out_nan", 5, 0, 7, {"out": "nan"}),
+    ("nothing", 0, 0, 0, {}),
+)  # fmt: skip
+
+_CONV = (
+    Conv("one_pixel", (1, 1, 1), (1, 1), 1, {}, None, False),
+    Conv("kernel_1", (5, 7, 3), (1, 1), 17, {}, "relu"),
+    Conv("kernel_1_stride_2", (5, 7, 3), (1, 1), 5, {"stride": 2}, None),
+    Conv("kernel_is_image", (5, 3, 2), (5, 3), 4, {}, "sigmoid"),
+    Conv("primes", (11, 13, 5), (3, 3), 7, {"padding": 1}, None, False),
+    Conv("tile_exact", (8, 8, 8), (3, 3), 32, {"padding": 1}),
+    Conv("tile_ragged", (7, 9, 3), (3, 3), 33, {"padding": 1}),
+    Conv("long_sum", (5, 5, 67), (3, 3), 9, {"padding": 1}, None),
+    Conv("non_square", (6, 11, 3), (2, 5), 4, {"padding": (1, 2)}, "tanh"),
+    Conv("stride_2", (9, 10, 3), (3, 3), 6, {"stride": 2, "padding": 1}),
+    Conv("stride_pair", (11, 8, 2), (3, 2), 5, {"stride": (3, 1)}, None),
+    Conv("stride_past_kernel", (13, 11, 2), (2, 2), 3, {"stride": 4}, None),
+    Conv("stride_past_image", (4, 4, 2), (2, 2), 3, {"stride": 100}, None),
+    Conv("pad_asymmetric", (6, 7, 3), (3, 3), 5, {"padding": ((2, 0), (1, 3))}),
+    Conv("pad_past_kernel", (4, 5, 2), (2, 3), 3, {"padding": (3, 4)}, None),
+    Conv("same", (7, 8, 3), (4, 2), 5, {"padding": "same"}),
+    Conv("same_stride_2", (8, 7, 3), (3, 5), 5, {"padding": "same", "stride": 2}),
+    Conv("valid", (7, 8, 3), (4, 2), 5, {"padding": "valid"}, None, False),
+    Conv("dilation", (11, 12, 2), (3, 3), 5, {"dilation": 2, "padding": 2}),
+    Conv("dilation_pair_stride", (13, 12, 2), (3, 2), 5, {"dilation": (2, 3), "stride": (2, 1)}, None),
+    Conv("dilation_same", (9, 9, 2), (3, 3), 4, {"dilation": (3, 2), "padding": "same"}, None, False),
+    Conv("groups", (6, 7, 6), (3, 3), 9, {"groups": 3, "padding": 1}),
+    Conv("groups_wide", (5, 5, 8), (3, 3), 68, {"groups": 2}, None),
+    Conv("groups_stride_dilation", (9, 11, 4), (2, 3), 6, {"groups": 2, "stride": 2, "dilation": 2, "padding": 2}),
+    Conv("wide", (4, 4, 48), (3, 3), 37, {"padding": 1}),
+    Conv("wide_asymmetric", (6, 5, 19), (3, 3), 21, {"padding": ((2, 0), (0, 3))}, None),
+    Conv("wide_dilation_groups", (7, 6, 34), (3, 2), 10, {"groups": 2, "dilation": 2, "padding": (1, 2)}),
+    Conv("stride_2_many_filters", (5, 6, 3), (2, 3), 419, {"stride": 2, "padding": 1}, None),
+    Conv("stride_2_many_taps", (5, 4, 233), (3, 3), 5, {"stride": 2, "padding": 1}, None),
+    Conv("depthwise", (7, 6, 5), (3, 3), 5, {"groups": 5, "padding": 1}),
+    Conv("depthwise_multiplier", (7, 6, 3), (3, 3), 6, {"groups": 3, "stride": 2, "padding": 1}, None),
+)
+_BATCHES = (3, 1, 2)  # of the convolutions and poolings above and below, in turn
+
+_POOL = (
+    Pool("kernel_1", (5, 7, 3), 1),
+    Pool("window_2", (6, 8, 5), 2),
+    Pool("ragged", (7, 9, 3), 2),
+    Pool("channels_17", (6, 6, 17), 2),
+    Pool("channels_67", (4, 4, 67), 2, {"stride": 1}),
+    Pool("overlap", (7, 8, 3), 3, {"stride": 1}),
+    Pool("overlap_2", (9, 9, 3), 3, {"stride": 2, "padding": 1}),
+    Pool("non_square", (6, 11, 2), (2, 3), {"stride": (1, 2)}),
+    Pool("gaps", (11, 9, 2), 2, {"stride": 3}),
+    Pool("whole_image", (5, 7, 3), (5, 7)),
+    Pool("stride_past_image", (4, 5, 2), 2, {"stride": 50}),
+    Pool("pad_full", (5, 6, 3), 3, {"padding": 2, "stride": 1}),
+    Pool("pad_full_included", (5, 6, 3), 3, {"padding": 2, "stride": 1}, True),
+    Pool("pad_asymmetric", (5, 6, 3), (3, 4), {"padding": ((2, 0), (1, 3)), "stride": 2}),
+    Pool("pad_asymmetric_included", (5, 6, 3), (3, 4), {"padding": ((2, 0), (1, 3)), "stride": 2}, True),
+    Pool("pad_only_windows", (1, 1, 2), 3, {"padding": 2, "stride": 2}),
+    Pool("same", (7, 8, 3), 3, {"padding": "same", "stride": 2}),
+    Pool("same_included", (7, 8, 3), 2, {"padding": "same"}, True),
+    Pool("ties", (9, 9, 3), 3, {"stride": 2, "padding": 1}, fill="ties"),
+    Pool("ties_all", (6, 6, 2), 2, {"stride": 1}, fill="all 0"),
+    Pool("nan", (9, 9, 3), 3, {"stride": 2, "padding": 1}, fill="nan"),
+    Pool("nan_all", (5, 5, 2), 3, {"stride": 1, "padding": 1}, fill="all nan"),
+    Pool("minus_inf", (9, 9, 17), 3, {"stride": 2, "padding": 2}, fill="-inf"),
+    Pool("minus_inf_all", (5, 5, 2), 3, {"stride": 1, "padding": 2}, fill="all -inf"),
+    Pool("inf", (6, 6, 3), 2, fill="inf"),
+)
+
+_SHAPES = ((), (1,), (2,), (7,), (31,), (64,), (1031,), (3, 5), (2, 3, 5, 7), (0,), (4, 0, 3))
+
+#: What an exponential must survive, in either dtype; with the neighbours of each.
+_EXTREMES = (
+    0.0, -0.0, np.inf, -np.inf, np.nan, 1e30, -1e30, 1e300, -1e300, 1e-30, -1e-30, 1e-300, -1e-300, 1e-7, -1e-7, 1e-4,
+    -1e-4, 0.3, -0.3, 0.625, 1.0, -1.0, 8.5, -8.5, 17.0, -17.0, 20.0, -20.0, 44.0, -44.0, 87.0, -87.0, 88.5, -88.5,
+    89.0, -89.0, 103.0, -103.0, 104.0, -104.0, 350.0, -350.0, 709.0, -709.0, 710.0, -710.0, 745.0, -745.0, 746.0,
+)  # fmt: skip
+
+
+def _extremes(rng, dtype):
+    with np.errstate(over="ignore"):  # 1e300 is inf in float32, and is meant to be
+        return (np.array(_EXTREMES).astype(dtype),), {}
+
+
+def _special_backward(rng, dtype):
+    values = np.array([0.0, -0.0, 1.0, 0.5, np.nan, np.inf, 1e-30, -2.0])
+    dy, y = np.meshgrid(values, np.array([0.0, -0.0, 1.0, 0.5, np.nan, 1e-30]))
+    return (dy.ravel().astype(dtype), y.ravel().astype(dtype)), {}
+
+
+def _gemm_special(value: float) -> Build:
+    """One special value in a and one in b: it may spread along its row or column, and nowhere else."""
+    plain = gemm_build(14, 9, 35)
+
+    def build(rng, dtype):
+        (a, b), options = plain(rng, dtype)
+        a[3, 4], b[5, 33] = value, -value
+        return (a, b), options
+
+    return build
+
+
+def _conv_special(rng, dtype):
+    """NaN and infinity in single pixels: they may reach the windows that see them, and nothing else."""
+    (x, w, *rest), options = conv_builds(Conv("", (7, 8, 3), (3, 3), 33, {"padding": 1}), 2)["conv2d"](rng, dtype)
+    x[0, 0, 0, 0], x[1, 4, 5, 2] = np.nan, np.inf
+    return (x, w, *rest), options
+
+
+def _logits(*rows, labels) -> Build:
+    return lambda rng, dtype: ((np.array(rows).astype(dtype), np.array(labels)), {})
+
+
+_INF, _NAN = np.inf, np.nan
+_SOFTMAX: tuple[tuple[str, Build], ...] = (
+    ("one_class", softmax_build(5, 1)),
+    ("one_row", softmax_build(1, 7)),
+    ("ten", softmax_build(13, 10)),
+    ("seventeen", softmax_build(7, 17)),
+    ("many", softmax_build(3, 1031)),
+    ("labels_uint8", softmax_build(5, 3, np.uint8)),
+    ("labels_int32", softmax_build(5, 3, np.int32)),
+    ("no_rows", softmax_build(0, 4)),
+    ("huge", _logits([1e30, -1e30, 0.0], [-1e30, -1e30, -1e30], [5e37, 4e37, 1.0], labels=[0, 1, 0])),
+    ("huge_loss", _logits([1e4, -1e4, 0.0], [1e3, 0.0, 0.0], labels=[1, 2])),
+    ("minus_inf", _logits([-_INF, 1.0, 2.0], [0.0, -_INF, -_INF], labels=[1, 0])),
+    ("minus_inf_label", _logits([-_INF, 1.0, 2.0], [0.0, 1.0, 2.0], labels=[0, 1])),
+    ("nan_row", _logits([_NAN, 1.0, 2.0], [0.0, 1.0, 2.0], [2.0, 1.0, 0.0], labels=[1, 1, 1])),
+    ("inf_row", _logits([0.0, 1.0, 2.0], [_INF, 1.0, 2.0], labels=[1, 0])),
+    ("minus_inf_row", _logits([-_INF, -_INF], [1.0, 2.0], labels=[0, 0])),
+)
+
+_BIAS = ((1,), (5, 7), (1, 33), (2003, 3), (3, 4, 5, 17), (2, 3, 4, 67), (0, 5), (5, 0), (3, 0, 2))
+
+_UPDATE_SHAPES = ((), (1,), (7,), (64,), (1031,), (3, 3, 5, 7), (0, 4))
+_SGD = (
+    ("plain", {"momentum": 0.0}),
+    ("momentum", {}),
+    ("nesterov", {"nesterov": True}),
+    ("weight_decay", {"weight_decay": 0.1}),
+    ("nesterov_weight_decay", {"nesterov": True, "weight_decay": 0.01}),
+    ("no_learning", {"learning_rate": 0.0}),
+)
+_ADAM = (
+    ("plain", {}),
+    ("first_step", {"step": 1}),
+    ("late_step", {"step": 100_000}),
+    ("weight_decay", {"weight_decay": 0.1}),
+    ("betas", {"beta_1": 0.5, "beta_2": 0.75, "epsilon": 1e-3}),
+    ("beta_zero", {"beta_1": 0.0, "beta_2": 0.0, "step": 2}),
+)
+
+
+def _shape_name(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def _all():
+    """Yield (kernel, name, build)."""
+    for name, m, k, n, options in _GEMM:
+        yield "gemm", name, gemm_build(m, k, n, **options)
+    yield "gemm", "nan", _gemm_special(np.nan)
+    yield "gemm", "inf", _gemm_special(np.inf)
+    for i, conv in enumerate(_CONV):
+        yield from ((kernel, conv.name, b) for kernel, b in conv_builds(conv, _BATCHES[i % 3]).items())
+    no_images = Conv("no_images", (5, 5, 3), (3, 3), 4, {"padding": 1})
+    yield from ((kernel, "no_images", build) for kernel, build in conv_builds(no_images, 0).items())
+    yield "conv2d", "special_values", _conv_special
+    for i, pool in enumerate(_POOL):
+        yield from ((kernel, pool.name, b) for kernel, b in pool_builds(pool, _BATCHES[i % 3]).items())
+    yield from ((k, "no_images", b) for k, b in pool_builds(Pool("", (4, 4, 3), 2), 0).items())
+    for shape in _SHAPES:
+        yield from ((kernel, _shape_name(shape), build) for kernel, build in elementwise_builds(shape).items())
+    yield from ((kernel, "extremes", _extremes) for kernel in ("relu", "sigmoid", "tanh"))
+    yield from ((f"{kernel}_backward", "special_values", _special_backward) for kernel in ("relu", "sigmoid", "tanh"))
+    yield from (("softmax_cross_entropy", name, build) for name, build in _SOFTMAX)
+    yield from (("bias_backward", _shape_name(shape), bias_build(*shape)) for shape in _BIAS)
+    for kernel, build, variants in (("sgd_update", sgd_build, _SGD), ("adam_update", adam_build, _ADAM)):
+        yield from ((kernel, f"shape_{_shape_name(shape)}", build(shape)) for shape in _UPDATE_SHAPES)
+        yield from ((kernel, name, build((37,), **options)) for name, options in variants)
+
+
+def _by_kernel() -> dict[str, tuple[Case, ...]]:
+    found: dict[str, list[Case]] = {name: [] for name in BY_NAME}
+    for kernel, name, build in _all():
+        found[kernel].append(Case(kernel, name, build))
+    return {kernel: tuple(made) for kernel, made in found.items()}
+
+
+#: Edge cases of each kernel, in the order of the specs.
+EDGE_CASES: dict[str, tuple[Case, ...]] = _by_kernel()

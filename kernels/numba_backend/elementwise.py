@@ -1,0 +1,77 @@
+"""Activations: one pass over memory each, in loops that LLVM vectorises. The twin of cython_backend/elementwise.pxi."""
+
+from __future__ import annotations
+
+from kernels.numba_backend.memory import exp_of_negative, kernel, like, load, offset, pointer_like, store
+
+RELU, SIGMOID, TANH = 1, 2, 3
+#: As `activation` comes: the number that the compiled functions know it by.
+CODES = {None: 0, "relu": RELU, "sigmoid": SIGMOID, "tanh": TANH}
+
+
+@kernel
+def relu_of(x):
+    """max(x, 0); NaN < 0 is false, so NaN stays."""
+    return like(x, 0.0) if x < like(x, 0.0) else x
+
+
+@kernel
+def sigmoid_of(x):
+    """1 / (1 + e) for x >= 0, e / (1 + e) for x < 0, with e = exp(-|x|), which cannot overflow."""
+    one = like(x, 1.0)
+    e = exp_of_negative(x if x < like(x, 0.0) else -x)
+    return (e if x < like(x, 0.0) else one) / (one + e)
+
+
+@kernel
+def tanh_of(x):
+    """(1 - e) / (1 + e) with e = exp(-2 |x|); near 0, where that loses digits, Lambert's continued fraction (1761)."""
+    zero, one = like(x, 0.0), like(x, 1.0)
+    a = -x if x < zero else x
+    e = exp_of_negative(like(x, -2.0) * a)
+    far = (one - e) / (one + e)
+    s = a * a if a < like(x, 0.5) else like(x, 0.25)
+    top = like(x, 2027025.0) + s * (like(x, 270270.0) + s * (like(x, 6930.0) + s * like(x, 36.0)))
+    bottom = like(x, 2027025.0) + s * (like(x, 945945.0) + s * (like(x, 51975.0) + s * (like(x, 630.0) + s)))
+    result = far if a >= like(x, 0.3) else a * top / bottom
+    result = -result if x < zero else result
+    return result if x == x else x
+
+
+@kernel
+def activate(activation, x, y, n):
+    """y[:n] = activation(x[:n])."""
+    if activation == RELU:
+        for i in range(n):
+            store(y, i, relu_of(load(x, i)))
+    elif activation == SIGMOID:
+        for i in range(n):
+            store(y, i, sigmoid_of(load(x, i)))
+    elif activation == TANH:
+        for i in range(n):
+            store(y, i, tanh_of(load(x, i)))
+
+
+@kernel
+def forward(start, end, activation, number, x_address, y_address):
+    """y = activation(x) for elements start..end."""
+    x = offset(pointer_like(number, x_address), start)
+    activate(activation, x, offset(pointer_like(number, y_address), start), end - start)
+
+
+@kernel
+def backward(start, end, activation, number, dy_address, y_address, dx_address):
+    """dx from dy and the activation's output y, for elements start..end."""
+    dy, y, dx = pointer_like(number, dy_address), pointer_like(number, y_address), pointer_like(number, dx_address)
+    zero, one = like(number, 0.0), like(number, 1.0)
+    if activation == RELU:
+        for i in range(start, end):
+            store(dx, i, zero if load(y, i) <= zero else load(dy, i))
+    elif activation == SIGMOID:
+        for i in range(start, end):
+            v = load(y, i)
+            store(dx, i, load(dy, i) * v * (one - v))
+    else:
+        for i in range(start, end):
+            v = load(y, i)
+            store(dx, i, load(dy, i) * (one - v * v))

@@ -1,0 +1,192 @@
+"""Raw memory for Numba: typed pointers, vectors of the widest kind the CPU has, and exp, each a few LLVM instructions.
+
+A pointer is Numba's ``CPointer(float32 | float64 | int32 ...)``; functions that take one are generic in its type, and
+so written once for both dtypes. Nothing here checks a bound: callers have (``kernels/arguments.py``,
+``kernels/shapes.py``).
+"""
+
+from __future__ import annotations
+
+import llvmlite.binding
+import llvmlite.ir as ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+#: CPU feature -> bytes of a vector, rows of the product's tile. The widest that the CPU has is taken.
+_WIDTHS = (("avx512f", 64, 12), ("avx", 32, 6))
+
+
+def _choose() -> tuple[int, int]:
+    features = llvmlite.binding.get_host_cpu_features()
+    for feature, vector_bytes, rows in _WIDTHS:
+        if features.get(feature):
+            return vector_bytes, rows
+    return 16, 4
+
+
+VECTOR_BYTES, TILE_ROWS = _choose()
+
+def kernel(function):
+    """Compile without the interpreter's lock, and without Python's check of every divisor."""
+    return njit(nogil=True, error_model="numpy")(function)
+
+
+#: A product and a sum may become one fused multiply-add; nothing else of fast-math.
+CONTRACT = ("contract",)
+
+
+def lanes_of_type(real: types.Type) -> int:
+    """Return how many elements of a type fit one vector."""
+    return VECTOR_BYTES // (real.bitwidth // 8)
+
+
+def _element_bytes(pointer: types.CPointer) -> int:
+    return pointer.dtype.bitwidth // 8
+
+
+@intrinsic
+def pointer_like(typingctx, number, address):
+    """Return `address` (an integer) as a pointer to numbers of the type of `number`."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[1], context.get_value_type(signature.return_type))
+
+    return types.CPointer(number)(number, address), codegen
+
+
+@intrinsic
+def int32_pointer(typingctx, address):
+    """Return `address` as a pointer to int32."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.int32)(address), codegen
+
+
+@intrinsic
+def int64_pointer(typingctx, address):
+    """Return `address` as a pointer to int64."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.int64)(address), codegen
+
+
+@intrinsic
+def offset(typingctx, pointer, n):
+    """Return pointer + n elements."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, types.intp), codegen
+
+
+@intrinsic
+def elements_between(typingctx, pointer, end):
+    """Return end - pointer in elements."""
+    size = _element_bytes(pointer)
+
+    def codegen(context, builder, signature, arguments):
+        word = context.get_value_type(types.intp)
+        begin, stop = (builder.ptrtoint(a, word) for a in arguments)
+        return builder.sdiv(builder.sub(stop, begin), word(size))
+
+    return types.intp(pointer, pointer), codegen
+
+
+@intrinsic
+def load(typingctx, pointer, i):
+    """Return pointer[i]."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.load(builder.gep(arguments[0], [arguments[1]]))
+
+    return pointer.dtype(pointer, types.intp), codegen
+
+
+@intrinsic
+def store(typingctx, pointer, i, value):
+    """Set pointer[i] = value."""
+
+    def codegen(context, builder, signature, arguments):
+        builder.store(arguments[2], builder.gep(arguments[0], [arguments[1]]))
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.intp, pointer.dtype), codegen
+
+
+@intrinsic
+def copy_vector(typingctx, target, source):
+    """Copy one vector."""
+    lanes, align = lanes_of_type(source.dtype), _element_bytes(source)
+
+    def codegen(context, builder, signature, arguments):
+        vector = ir.VectorType(context.get_value_type(source.dtype), lanes).as_pointer()
+        value = builder.load(builder.bitcast(arguments[1], vector), align=align)
+        builder.store(value, builder.bitcast(arguments[0], vector), align=align)
+        return context.get_dummy_value()
+
+    return types.void(target, source), codegen
+
+
+@intrinsic
+def lanes_of(typingctx, pointer):
+    """Return how many elements fit one vector, a constant."""
+    lanes = lanes_of_type(pointer.dtype)
+
+    def codegen(context, builder, signature, arguments):
+        return context.get_constant(types.intp, lanes)
+
+    return types.intp(pointer), codegen
+
+
+@intrinsic
+def like(typingctx, number, value):
+    """Return `value` in the type of `number`; Numba would make float32 + 1.0 a float64."""
+
+    def codegen(context, builder, signature, arguments):
+        return context.cast(builder, arguments[1], value, number)
+
+    return number(number, value), codegen
+
+
+# exp(x) = 2**n * exp(r), |r| <= ln(2) / 2: Cody & Waite (1980); exp(r) by its Taylor polynomial.
+_EXP = {
+    32: {"low": -87.0, "magic": 12582912.0, "bias": 127, "mantissa": 23, "degree": 7, "hi": 0.693359375,
+         "lo": -2.12194440e-4},
+    64: {"low": -708.0, "magic": 6755399441055744.0, "bias": 1023, "mantissa": 52, "degree": 13,
+         "hi": 6.93145751953125e-1, "lo": 1.42860682030941723212e-6},
+}  # fmt: skip
+
+
+@intrinsic
+def exp_of_negative(typingctx, x):
+    """Return exp(x) for x <= 0, with no branch in it, so that loops over it are vectorised; NaN stays NaN."""
+    c = _EXP[x.bitwidth]
+
+    def codegen(context, builder, signature, arguments):
+        real, word = context.get_value_type(x), ir.IntType(x.bitwidth)
+        (value,) = arguments
+        low = builder.fcmp_ordered("<", value, real(c["low"]))
+        clamped = builder.select(low, real(c["low"]), value)
+        # adding 1.5 * 2**mantissa rounds to an integer, which then stands in the low bits
+        shifted = builder.fadd(builder.fmul(clamped, real(1.4426950408889634)), real(c["magic"]))
+        n = builder.fsub(shifted, real(c["magic"]))
+        r = builder.fsub(clamped, builder.fmul(n, real(c["hi"]), flags=CONTRACT), flags=CONTRACT)
+        r = builder.fsub(r, builder.fmul(n, real(c["lo"]), flags=CONTRACT), flags=CONTRACT)
+        factorial = 1.0
+        for i in range(2, c["degree"] + 1):
+            factorial *= i
+        p = real(1.0 / factorial)
+        for i in range(c["degree"], 0, -1):
+            factorial /= i
+            p = builder.fadd(builder.fmul(p, r, flags=CONTRACT), real(1.0 / factorial), flags=CONTRACT)
+        bits = builder.add(builder.bitcast(shifted, word), word(c["bias"]))
+        power = builder.bitcast(builder.shl(bits, word(c["mantissa"])), real)
+        result = builder.select(low, real(0.0), builder.fmul(p, power))
+        return builder.select(builder.fcmp_unordered("uno", value, value), value, result)
+
+    return x(x), codegen

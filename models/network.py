@@ -1,0 +1,226 @@
+"""A network: layers in a row on one parameter vector, one gradient vector and two pieces of scratch memory.
+
+All parameters of a network stand in one vector, weights of all layers first, then all biases; the layers hold views of
+it. The gradients mirror it. So an optimizer needs one call for what decays (the weights) and one for the rest, and a
+copy of a network's state is a copy of one array.
+
+Backwards, each array is read by the next operation only. So two scratch buffers, written in turn, hold every gradient
+that passes between layers, whatever the depth.
+
+>>> import kernels, numpy as np
+>>> from models.architectures import build
+>>> net = Network(build("lenet5", (28, 28, 1), 10), kernels=kernels.load("reference"), max_batch=4)
+>>> net.initialize(np.random.RandomState(0))
+>>> net.forward(np.zeros((2, 28, 28, 1), np.float32)).shape
+(2, 10)
+>>> net.n_parameters
+61706
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from kernels import Kernels
+from models import initializers
+from models.layers import Layer, Rows, Shape, defer_derivative
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One line of :meth:`Network.summary`; sizes and FLOPs are of one sample."""
+
+    name: str
+    kind: str
+    output_shape: Shape
+    n_parameters: int
+    forward_flops: int
+    activation_bytes: int
+
+
+class Network:
+    """Layers bound to kernels, parameters and buffers.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Made by :func:`models.architectures.build`; copied, so that several networks can be made of one list.
+    kernels : Kernels
+        From :func:`kernels.load`, or anything with its methods (a profiler's proxy).
+    dtype : dtype
+        float32 or float64.
+    max_batch : int
+        Most samples that one call may bring.
+    n_threads : int
+        Handed to every kernel.
+    parameters : sequence of arrays, optional
+        Bind these instead of a new vector: layer by layer, each in the order of ``layer.parameters``.
+    training : bool
+        Without it no gradients are kept and `backward` is refused.
+
+    Attributes
+    ----------
+    vector, gradient : ndarray (n_parameters,)
+        All parameters and their gradients; the first `n_weights` are weights. None where they were given from outside,
+        or not in training.
+    """
+
+    def __init__(
+        self, layers: Sequence[Layer], *, kernels: Kernels, dtype=np.float32, max_batch: int = 128, n_threads: int = 1,
+        parameters: Sequence[np.ndarray] | None = None, training: bool = True,
+    ):  # fmt: skip
+        self.layers = [copy.copy(layer) for layer in layers]
+        if max_batch < 1:
+            raise ValueError(f"max_batch must be at least 1, got {max_batch}")
+        self.kernels = kernels
+        self.dtype = np.dtype(dtype)
+        self.max_batch = max_batch
+        self.n_threads = n_threads
+        self.training = training
+        self.n_weights = sum(p.size for layer in self.layers for p in layer.parameters if p.is_weight)
+        self.n_parameters = sum(layer.n_parameters for layer in self.layers)
+        self.vector: np.ndarray | None = None
+        self.gradient: np.ndarray | None = None
+        self._bind(parameters)
+
+    @property
+    def input_shape(self) -> Shape:
+        return self.layers[0].input_shape
+
+    @property
+    def output_shape(self) -> Shape:
+        return self.layers[-1].output_shape
+
+    # -- binding -------------------------------------------------------------------------------------------------
+
+    def _bind(self, parameters: Sequence[np.ndarray] | None) -> None:
+        first_with_parameters = next((i for i, layer in enumerate(self.layers) if layer.parameters), 0)
+        for before, after in pairwise(self.layers):
+            defer_derivative(before, after)
+        for i, layer in enumerate(self.layers):
+            layer.wants_input_gradient = i > first_with_parameters
+            layer.bind_kernels(self.kernels, self.n_threads)
+            layer.bind_output(self.dtype, self.max_batch)
+        if parameters is None:
+            self.vector = np.zeros(self.n_parameters, self.dtype)
+            parameters = self._views(self.vector)
+        self._each_layer(parameters, "bind_parameters")
+        if self.training:
+            self.gradient = np.zeros(self.n_parameters, self.dtype)
+            self._each_layer(self._views(self.gradient), "bind_gradients")
+            self._bind_scratch(first_with_parameters)
+
+    def _views(self, vector: np.ndarray) -> list[np.ndarray]:
+        """Cut a vector into the parameter arrays, layer by layer: weights from its front, biases from its back part."""
+        views, start = [], {True: 0, False: self.n_weights}
+        for layer in self.layers:
+            for p in layer.parameters:
+                begin = start[p.is_weight]
+                views.append(vector[begin : begin + p.size].reshape(p.shape))
+                start[p.is_weight] += p.size
+        return views
+
+    def _each_layer(self, arrays: Sequence[np.ndarray], method: str) -> None:
+        position = 0
+        for layer in self.layers:
+            count = len(layer.parameters)
+            if count:
+                getattr(layer, method)(arrays[position : position + count])
+            position += count
+
+    def _bind_scratch(self, first: int) -> None:
+        """Lay the gradients that pass between layers into two buffers, written in turn.
+
+        The loss writes the first one (`delta`). Layers before `first` have no parameters, and get none.
+        """
+        shapes = [self.output_shape]
+        for layer in reversed(self.layers[first:]):
+            shapes += layer.scratch_shapes()
+        sizes = [max((math.prod(s) for s in shapes[slot::2]), default=0) for slot in (0, 1)]
+        slots = [np.empty(self.max_batch * size, self.dtype) for size in sizes]
+        rows = [
+            Rows(slots[i % 2][: self.max_batch * math.prod(s)].reshape(self.max_batch, *s))
+            for i, s in enumerate(shapes)
+        ]
+        self.delta = rows[0]
+        position = 1
+        for layer in reversed(self.layers[first:]):
+            count = len(layer.scratch_shapes())
+            layer.bind_scratch(rows[position : position + count])
+            position += count
+
+    def replica(self, max_batch: int) -> Network:
+        """Return a network for inference that shares this one's parameters and has buffers of its own."""
+        return Network(
+            self.layers, kernels=self.kernels, dtype=self.dtype, max_batch=max_batch, n_threads=self.n_threads,
+            parameters=self.parameters, training=False,
+        )  # fmt: skip
+
+    @property
+    def parameters(self) -> list[np.ndarray]:
+        """The parameter arrays: weight and bias of each layer that has them."""
+        return [array for layer in self.layers if layer.parameters for array in (layer.weight, layer.bias)]
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        return self.parameters[0::2]
+
+    @property
+    def biases(self) -> list[np.ndarray]:
+        return self.parameters[1::2]
+
+    # -- the passes ----------------------------------------------------------------------------------------------
+
+    def initialize(self, rng: np.random.RandomState) -> None:
+        """Draw starting weights; see :func:`models.initializers.initial_parameters`."""
+        values = initializers.initial_parameters(self.layers, rng, self.dtype)
+        for own, value in zip(self.parameters, values, strict=True):
+            own[...] = value
+
+    def forward(self, x: np.ndarray, *, n_layers: int | None = None) -> np.ndarray:
+        """Return the output for x (N, \\*input_shape): a view of the network's buffer, valid until the next call.
+
+        With `n_layers` stop after that many layers.
+        """
+        if x.shape[0] > self.max_batch:
+            raise ValueError(f"x has {x.shape[0]} samples, the network has buffers for {self.max_batch}")
+        for layer in self.layers if n_layers is None else self.layers[:n_layers]:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, delta: np.ndarray) -> None:
+        """Fill `gradient` from the gradient of the loss for the output of the last `forward`."""
+        for layer in reversed(self.layers):
+            if delta is None:
+                return
+            delta = layer.backward(delta)
+
+    def summary(self) -> list[LayerSummary]:
+        """Return one entry per layer.
+
+        Examples
+        --------
+        >>> import kernels
+        >>> from models.architectures import build
+        >>> net = Network(build("lenet5", (28, 28, 1), 10), kernels=kernels.load("reference"), max_batch=1)
+        >>> net.summary()[0]  # doctest: +NORMALIZE_WHITESPACE
+        LayerSummary(name='c6k5p2', kind='Conv2D', output_shape=(28, 28, 6), n_parameters=156, forward_flops=239904,
+                     activation_bytes=18816)
+        """
+        return [
+            LayerSummary(
+                name=layer.name,
+                kind=type(layer).__name__,
+                output_shape=layer.output_shape,
+                n_parameters=layer.n_parameters,
+                forward_flops=layer.flops,
+                activation_bytes=math.prod(layer.output_shape) * self.dtype.itemsize,
+            )
+            for layer in self.layers
+        ]
