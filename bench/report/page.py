@@ -50,8 +50,9 @@ MEASURES = {
 #: columns of the drill-down
 FOLD_FIELDS = (
     "seed", "repeat", "fold", "status", "accuracy", "balanced_accuracy", "log_loss", "r2", "rmse", "mae",
-    "n_train", "n_test", "n_features", "n_epochs", "converged", "time_import_s", "time_warmup_s", "time_features_s", "time_fit_s",
-    "time_predict_s", "time_predict_one_s", "peak_memory_bytes", "threads_effective", "n_workers", "utc", "message",
+    "n_train", "n_test", "n_features", "n_epochs", "converged", "time_import_s", "time_warmup_s", "time_features_s",
+    "time_fit_s", "time_predict_s", "time_predict_one_s", "peak_memory_bytes", "threads_effective", "n_workers", "utc",
+    "message",
     "traceback",
 )  # fmt: skip
 
