@@ -241,8 +241,8 @@ def adjust_in_order(p_values: Sequence[float]) -> list[float]:
 
     Two procedures share the error rate by Bonferroni:
 
-    * the walk from the simplest upwards (`fixed_sequence`), which needs no correction as long as it is not stopped. What
-      it passes over is all worse, but for 2.5 % of runs; so it says which is the simplest that is not.
+    * the walk from the simplest upwards (`fixed_sequence`), which needs no correction as long as it is not stopped.
+      What it passes over is all worse, but for 2.5 % of runs; so it says which is the simplest that is not.
     * Benjamini and Hochberg's, which also reaches the contestants behind the stop: of those that it calls worse, 2.5 %
       on average are not. Procedures that allow no error at all among some 90 comparisons would need differences of
       nine standard deviations with five folds, and call nothing worse.

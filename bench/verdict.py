@@ -33,6 +33,12 @@ ALPHA = 1.0 - CONFIDENCE
 WALK_CONFIDENCE = 1.0 - ALPHA / 2
 
 
+CAUTION = (
+    "The highest mean is flattered, as it was picked on the folds that show it; so every comparison picks the best, "
+    "for each fold, on the other folds only. Not distinguishable does not mean equal."
+)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What one table allows to be said. ``sentences`` maps a topic to its sentence, in reading order."""
@@ -213,7 +219,8 @@ def _detectable(c: Comparison, metric: str) -> str:
 def _gain_sentence(table: DatasetTable, v: Verdict) -> str:
     deep, classical, gain = v.best_deep, v.best_classical, v.gain
     size = difference(gain, table.metric)
-    who = f"Highest deep: {table.name(deep)}, {score(deep)}; highest classical: {table.name(classical)}, {score(classical)}."
+    who = f"Highest deep: {table.name(deep)}, {score(deep)}; "
+    who += f"highest classical: {table.name(classical)}, {score(classical)}."
     if gain.conclusive:
         return f"What depth gains: {size}. {who}"
     return f"Whether depth gains anything this run cannot tell: {size}{_detectable(gain, table.metric)} {who}"
@@ -257,12 +264,6 @@ def _peers_sentence(table: DatasetTable, v: Verdict) -> str | None:
     fit = f"{table.name(to_fit)} ({score(to_fit)}, {seconds(to_fit.time_train_s)} s)"
     predict = f"{table.name(to_predict)} ({score(to_predict)}, {seconds(to_predict.times['time_predict_s'])} s)"
     return f"{who}; of them all, fastest to fit is {fit}, fastest to predict {predict}."
-
-
-CAUTION = (
-    "The highest mean is flattered, as it was picked on the folds that show it; so every comparison picks the best, for "
-    "each fold, on the other folds only. Not distinguishable does not mean equal."
-)
 
 
 def reference_scores(contestants: Sequence[Summary]) -> dict[FoldKey, float]:
