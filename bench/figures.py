@@ -40,7 +40,9 @@ def draw(report: Report) -> dict[str, bytes]:
             version = vegalite_version()
             svg = vl_convert.vegalite_to_svg(spec, vl_version=version, allowed_base_urls=[])
             files[f"{slug}-{name}.svg"] = svg.encode("utf-8")
-            files[f"{slug}-{name}.png"] = vl_convert.vegalite_to_png(spec, vl_version=version, scale=2, allowed_base_urls=[])
+            files[f"{slug}-{name}.png"] = vl_convert.vegalite_to_png(
+                spec, vl_version=version, scale=2, allowed_base_urls=[]
+            )
     return files
 
 
@@ -112,8 +114,12 @@ def heat_map(section: Section) -> altair.Chart:
     values = [_tile(section, s) for line in table.lines for s in section.cells(line) if s is not None]
     gap, bare = alt.Scale(padding=0.06), {"labelAngle": 0, "domain": False, "ticks": False}
     base = alt.Chart(alt.Data(values=values)).encode(
-        x=alt.X("feature_set:N", sort=list(table.feature_sets), title=None, scale=gap, axis=alt.Axis(orient="top", **bare)),
-        y=alt.Y("model:N", sort=[table.labels[line] for line in table.lines], title=None, scale=gap, axis=alt.Axis(**bare)),
+        x=alt.X(
+            "feature_set:N", sort=list(table.feature_sets), title=None, scale=gap, axis=alt.Axis(orient="top", **bare)
+        ),
+        y=alt.Y(
+            "model:N", sort=[table.labels[line] for line in table.lines], title=None, scale=gap, axis=alt.Axis(**bare)
+        ),
         tooltip=_tooltips(section),
     )
     tiles = base.mark_rect(cornerRadius=3).encode(
@@ -158,7 +164,9 @@ def pareto_chart(section: Section) -> altair.Chart:
         opacity=alt.condition(pick, alt.value(0.85), alt.value(0.12)),
         tooltip=_tooltips(section),
     )  # fmt: skip
-    names = _layer(named, place).mark_text(align="right", dx=-6, dy=-8, fontSize=11, color="#888").encode(text="model:N")
+    names = (
+        _layer(named, place).mark_text(align="right", dx=-6, dy=-8, fontSize=11, color="#888").encode(text="model:N")
+    )
     layers = line + dots.add_params(pick) + names
     return layers.properties(width="container", height=380, autosize=alt.AutoSizeParams(type="fit-x"))
 
@@ -175,7 +183,9 @@ def _train_axis(values: list[dict[str, Any]]) -> altair.X:
 
     times = [v["train_s"] for v in values]
     decades = range(math.floor(math.log10(min(times))), math.ceil(math.log10(max(times))) + 1)
-    axis = alt.Axis(values=[digit * 10.0**decade for decade in decades for digit in (1, 3)], format="~g", labelOverlap=True)
+    axis = alt.Axis(
+        values=[digit * 10.0**decade for decade in decades for digit in (1, 3)], format="~g", labelOverlap=True
+    )
     scale = alt.Scale(type="log", nice=False, padding=24)
     return alt.X("train_s:Q", title="seconds to train, features included (log)", scale=scale, axis=axis)
 
@@ -188,7 +198,14 @@ def points(section: Section) -> list[dict[str, Any]]:
     for summary in timed:
         on_front = section.table.mismatch is None and summary.time_train_s < fastest
         fastest = min(fastest, summary.time_train_s)
-        found.append({**_tile(section, summary), "train_s": summary.time_train_s, "y": _height(section, summary), "front": on_front})
+        found.append(
+            {
+                **_tile(section, summary),
+                "train_s": summary.time_train_s,
+                "y": _height(section, summary),
+                "front": on_front,
+            }
+        )
     return found
 
 
@@ -256,7 +273,8 @@ def _tooltips(section: Section) -> list[altair.Tooltip]:
 
     unit = "accuracy, %" if section.table.metric == "accuracy" else "R²"
     titles = {
-        "model": "model", "feature_set": "features", "score": unit, "fit": "fit, s", "predict": "predict, s", "folds": "folds",
+        "model": "model", "feature_set": "features", "score": unit, "fit": "fit, s", "predict": "predict, s",
+        "folds": "folds",
     }  # fmt: skip
     return [alt.Tooltip(f"{name}:N", title=title) for name, title in titles.items()]
 
@@ -269,6 +287,8 @@ def _width(section: Section, name: str) -> Any:
 
 
 def _title(section: Section, name: str) -> str:
-    what = {"heatmap": "mean score by model and feature set", "pareto": "score against time to train, with the Pareto front"}
+    what = {
+        "heatmap": "mean score by model and feature set",
+        "pareto": "score against time to train, with the Pareto front",
+    }
     return f"{section.dataset}: {what[name]}"
-

@@ -18,6 +18,7 @@ from bench.tables import DatasetTable, Summary, build_tables
 from bench.verdict import Verdict, judge
 
 BEST, INDISTINGUISHABLE = "best", "indistinguishable"
+NOTHING = "\N{EN DASH}"  # stands where no cell was planned
 
 #: what a reader sees -> where run.json may have it
 _PROVENANCE = (
@@ -115,7 +116,7 @@ def make(run: Run) -> Report:
 
 
 def score_text(summary: Summary | None, *, footnotes: bool = False) -> str:
-    """Return the words for a cell: its score and interval, or why there is none; "–" if it was not planned.
+    """Return the words for a cell: its score and interval, or why there is none; a dash if it was not planned.
 
     Examples
     --------
@@ -125,7 +126,7 @@ def score_text(summary: Summary | None, *, footnotes: bool = False) -> str:
     '92.0 ±2.9'
     """
     if summary is None:
-        return "–"
+        return NOTHING
     text = state_text(summary) if summary.interval is None else number_text(summary)
     if summary.interval is not None and not summary.complete:
         text += f" ({summary.n}/{summary.n_expected})"
@@ -148,7 +149,7 @@ def number_text(summary: Summary) -> str:
 def state_text(summary: Summary) -> str:
     """Return what became of a contestant that has no score: the most frequent status."""
     if not summary.statuses:
-        return "–"
+        return NOTHING
     return max(summary.statuses, key=lambda status: summary.statuses[status]).replace("_", " ")
 
 

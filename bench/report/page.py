@@ -32,7 +32,8 @@ CHART_TITLES = {
     "heatmap": "Mean score by model and feature set",
     "pareto": "Score against time to train, with the Pareto front",
 }
-#: what the table can show: key -> (label, unit, scale, digits after the point or None for two significant, more is better)
+#: what the table can show: key -> (label, unit, scale, digits after the point, more is better); without digits, two
+#: significant ones are shown
 MEASURES = {
     "accuracy": ("accuracy", "%", 100, 1, True),
     "balanced_accuracy": ("balanced accuracy", "%", 100, 1, True),
@@ -48,8 +49,8 @@ MEASURES = {
 }
 #: columns of the drill-down
 FOLD_FIELDS = (
-    "seed", "repeat", "fold", "status", "accuracy", "balanced_accuracy", "log_loss", "r2", "rmse", "mae", "n_train", "n_test",
-    "n_features", "n_epochs", "converged", "time_import_s", "time_warmup_s", "time_features_s", "time_fit_s",
+    "seed", "repeat", "fold", "status", "accuracy", "balanced_accuracy", "log_loss", "r2", "rmse", "mae",
+    "n_train", "n_test", "n_features", "n_epochs", "converged", "time_import_s", "time_warmup_s", "time_features_s", "time_fit_s",
     "time_predict_s", "time_predict_one_s", "peak_memory_bytes", "threads_effective", "n_workers", "utc", "message",
     "traceback",
 )  # fmt: skip
@@ -68,7 +69,9 @@ def to_html(report: Report) -> str:
         css=Markup(_asset("report.css")),
         js=Markup(_asset("report.js")),
         vega=Markup(_vega()) if has_charts else "",
-        data=Markup(embed({"measures": _measures(), "fields": FOLD_FIELDS, "sections": [view["data"] for view in views]})),
+        data=Markup(
+            embed({"measures": _measures(), "fields": FOLD_FIELDS, "sections": [view["data"] for view in views]})
+        ),
     )
 
 

@@ -13,7 +13,21 @@ from bench.store import Run
 def report_of(*contestants, metric="accuracy"):
     """Build a report of (model, score, seconds to fit) with three folds each."""
     rows = [
-        Row("d", "raw", model, "x", 1, 0, fold, 0, "ok", time_fit_s=fit_s, n_test=100, family="classical", **{metric: score})
+        Row(
+            "d",
+            "raw",
+            model,
+            "x",
+            1,
+            0,
+            fold,
+            0,
+            "ok",
+            time_fit_s=fit_s,
+            n_test=100,
+            family="classical",
+            **{metric: score},
+        )
         for model, score, fit_s in contestants
         for fold in range(3)
     ]
@@ -46,7 +60,9 @@ def test_a_perfect_score_has_a_place_on_a_log_axis():
 
 
 def test_shade_rises_with_the_score_and_stays_within_0_and_1():
-    cells = [next(iter(report_of(("a", s, 1.0)).sections[0].table.cells.values())) for s in (0.0, 0.1, 0.5, 0.9, 0.99, 1.0)]
+    cells = [
+        next(iter(report_of(("a", s, 1.0)).sections[0].table.cells.values())) for s in (0.0, 0.1, 0.5, 0.9, 0.99, 1.0)
+    ]
     shades = [shade(c) for c in cells]
     assert shades == sorted(shades) and shades[0] == 0.0 and shades[-1] == 1.0
 
@@ -73,7 +89,11 @@ def test_nothing_measured_no_charts():
 
 @pytest.mark.parametrize(
     ("names", "expected"),
-    [(["../../etc/passwd"], ["etc_passwd"]), (["a", "a!", "a?"], ["a", "a-2", "a-3"]), (["", "é"], ["dataset", "dataset-2"])],
+    [
+        (["../../etc/passwd"], ["etc_passwd"]),
+        (["a", "a!", "a?"], ["a", "a-2", "a-3"]),
+        (["", "é"], ["dataset", "dataset-2"]),
+    ],
 )
 def test_file_names_stay_in_the_folder_and_apart(names, expected):
     assert slugs(names) == expected

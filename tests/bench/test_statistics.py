@@ -32,7 +32,7 @@ def test_the_correction_shrinks_t_by_the_factor_of_nadeau_and_bengio(n, ratio):
 
 
 def test_the_worked_example_of_scikit_learns_user_guide():
-    """"Statistical comparison of models using grid search" prints t = 0.750 and p = 0.227 (one-sided)."""
+    """ "Statistical comparison of models using grid search" prints t = 0.750 and p = 0.227 (one-sided)."""
     from sklearn.datasets import make_moons
     from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
     from sklearn.svm import SVC
@@ -40,7 +40,8 @@ def test_the_worked_example_of_scikit_learns_user_guide():
     X, y = make_moons(noise=0.352, random_state=1, n_samples=100)
     folds = RepeatedStratifiedKFold(n_splits=10, n_repeats=10, random_state=0)
     rbf, linear = (
-        cross_val_score(SVC(kernel=kernel, random_state=0), X, y, scoring="roc_auc", cv=folds) for kernel in ("rbf", "linear")
+        cross_val_score(SVC(kernel=kernel, random_state=0), X, y, scoring="roc_auc", cv=folds)
+        for kernel in ("rbf", "linear")
     )
     actual = st.compare_paired(list(rbf), list(linear), 10 / 90)
     assert actual.p_value / 2 == pytest.approx(0.227, abs=5e-4)
@@ -146,7 +147,8 @@ def test_on_real_folds_equal_models_are_seldom_told_apart():
         X = rng.normal(size=(120, 6))
         y = (X[:, 0] + rng.normal(size=120) > 0).astype(int)
         a, b = (
-            cross_val_score(DecisionTreeClassifier(random_state=2 * seed + i, max_features=2), X, y, cv=5) for i in (0, 1)
+            cross_val_score(DecisionTreeClassifier(random_state=2 * seed + i, max_features=2), X, y, cv=5)
+            for i in (0, 1)
         )
         c = st.compare_paired(list(a), list(b), RATIO, n_test=24)
         alarms += c.p_value is not None and c.p_value < 0.05

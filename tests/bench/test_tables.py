@@ -103,7 +103,10 @@ def test_reasons_that_differ_by_fold_are_counted():
 
 def test_the_numbers_of_a_cell():
     rows = folds("lda", [0.90, 0.92, 0.94, 0.91, 0.93])
-    rows = [replace(r, time_fit_s=t, peak_memory_bytes=m) for r, t, m in zip(rows, (1, 2, 3, 4, 100), (5, 9, 7, 1, 1), strict=True)]
+    rows = [
+        replace(r, time_fit_s=t, peak_memory_bytes=m)
+        for r, t, m in zip(rows, (1, 2, 3, 4, 100), (5, 9, 7, 1, 1), strict=True)
+    ]
     summary = only(build_tables(rows)).ranked[0]
     assert summary.mean == pytest.approx(0.92)
     assert (summary.interval.low, summary.interval.high) == pytest.approx((0.8906, 0.9494), abs=1e-4)
@@ -118,7 +121,9 @@ def test_a_single_split_has_the_interval_of_its_samples():
 
 
 def test_regression_has_its_own_table_and_score():
-    rows = folds("lda", [0.9] * FOLDS) + [row("ridge", fold=i, dataset="price", accuracy=None, r2=-0.5 + i, rmse=2.0) for i in range(2)]
+    rows = folds("lda", [0.9] * FOLDS) + [
+        row("ridge", fold=i, dataset="price", accuracy=None, r2=-0.5 + i, rmse=2.0) for i in range(2)
+    ]
     classification, regression = build_tables(rows)
     assert (classification.metric, regression.metric) == ("accuracy", "r2")
     assert regression.ranked[0].mean == pytest.approx(0.0)
@@ -134,7 +139,11 @@ def test_order_is_the_suites():
 
 
 def test_backend_and_threads_are_named_where_there_are_several():
-    rows = folds("mlp", [0.9] * 2, backend="cython") + folds("mlp", [0.9] * 2, backend="numba", threads=2) + folds("lda", [0.9] * 2)
+    rows = (
+        folds("mlp", [0.9] * 2, backend="cython")
+        + folds("mlp", [0.9] * 2, backend="numba", threads=2)
+        + folds("lda", [0.9] * 2)
+    )
     table = only(build_tables(rows))
     assert sorted(table.labels.values()) == ["lda", "mlp (cython, 1 thread)", "mlp (numba, 2 threads)"]
     assert table.threads_note == "1 or 2 threads"

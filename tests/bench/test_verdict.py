@@ -21,10 +21,23 @@ def rows_of(means, *, n=10, noise=0.002, seed=0, feature_set="raw", dataset="d",
             score = min(1.0, mean + luck[fold] + rng.normal(0, noise))
             found.append(
                 Row(
-                    dataset, feature_set, model, "cython" if model in DEEP else "sklearn", 1, 0, fold, 0, "ok",
-                    family="deep" if model in DEEP else "classical", **{metric: score}, n_train=1000, n_test=1000 // n,
-                    time_fit_s=1.0 if model in DEEP else 0.01, time_predict_s=0.002, time_features_s=0.1,
-                )  # fmt: skip
+                    dataset,
+                    feature_set,
+                    model,
+                    "cython" if model in DEEP else "sklearn",
+                    1,
+                    0,
+                    fold,
+                    0,
+                    "ok",
+                    family="deep" if model in DEEP else "classical",
+                    **{metric: score},
+                    n_train=1000,
+                    n_test=1000 // n,
+                    time_fit_s=1.0 if model in DEEP else 0.01,
+                    time_predict_s=0.002,
+                    time_features_s=0.1,
+                )
             )
     return found
 
@@ -57,7 +70,7 @@ def test_depth_does_not_pay():
 
 
 def test_borderline():
-    """Alone, depth's gain is beyond chance; the walk and Holm, with half the error rate each, let the simpler one stand."""
+    """Alone, depth's gain is beyond chance; with half of the error rate, the walk lets the simpler one stand."""
     for seed in range(300):
         v = verdict_on(rows_of({"lda": 0.976, "svc_rbf": 0.978, "conv16_32": 0.9825}, noise=0.004, seed=seed))
         if v.headline.startswith("Borderline"):
@@ -143,9 +156,24 @@ def test_simplest_is_wrongly_passed_over_in_at_most_5_of_100_runs():
     for seed in range(400):
         rng = np.random.default_rng(seed)
         n, ratio = 5, 0.25
-        shared = np.sqrt(ratio / (1 + ratio)) * rng.normal(size=(4, 1)) + np.sqrt(1 / (1 + ratio)) * rng.normal(size=(4, n))
+        shared = np.sqrt(ratio / (1 + ratio)) * rng.normal(size=(4, 1)) + np.sqrt(1 / (1 + ratio)) * rng.normal(
+            size=(4, n)
+        )
         rows = [
-            Row("d", "raw", model, "sklearn", 1, 0, f, 0, "ok", accuracy=0.9 + 0.01 * shared[m, f], n_train=80, n_test=20)
+            Row(
+                "d",
+                "raw",
+                model,
+                "sklearn",
+                1,
+                0,
+                f,
+                0,
+                "ok",
+                accuracy=0.9 + 0.01 * shared[m, f],
+                n_train=80,
+                n_test=20,
+            )
             for m, model in enumerate(("dummy", "lda", "knn", "svc_rbf"))
             for f in range(n)
         ]
@@ -163,9 +191,32 @@ def test_simplest_is_wrongly_passed_over_in_at_most_5_of_100_runs():
     ],
 )
 def test_order_of_simplicity(names):
-    deep = {"mlp_100_100", "mlp_sigmoid_4", "resnet20", "own_net", "conv16_32", "conv32_64", "lenet5", "vgg_small", "alexnet_small"}
+    deep = {
+        "mlp_100_100",
+        "mlp_sigmoid_4",
+        "resnet20",
+        "own_net",
+        "conv16_32",
+        "conv32_64",
+        "lenet5",
+        "vgg_small",
+        "alexnet_small",
+    }
     rows = [
-        Row("d", "raw", n, "x", 1, 0, 0, 0, "ok", accuracy=0.5, family="deep" if n in deep else "classical", time_fit_s=1.0)
+        Row(
+            "d",
+            "raw",
+            n,
+            "x",
+            1,
+            0,
+            0,
+            0,
+            "ok",
+            accuracy=0.5,
+            family="deep" if n in deep else "classical",
+            time_fit_s=1.0,
+        )
         for n in reversed(names)
     ]
     (table,) = build_tables(rows)

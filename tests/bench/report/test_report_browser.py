@@ -20,8 +20,9 @@ BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium here (Debian's package: chromium)")
 
 FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-extensions", "--hide-scrollbars", "--remote-debugging-pipe",
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-extensions", "--hide-scrollbars",
+    "--remote-debugging-pipe",
 )  # fmt: skip
 
 
@@ -105,7 +106,9 @@ class Browser:
             self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code)
 
     def open(self, path, width=1280, height=1000, theme="light"):
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
         self.call("Page.navigate", url=path.as_uri())
         self.wait_for("document.readyState === 'complete'")
@@ -150,7 +153,14 @@ def opened(browser, page):
 
 
 def models(browser):
-    return browser.run("[...document.querySelectorAll('.scores tbody tr:not([hidden]) th')].map(th => th.dataset.value)")
+    return browser.run(
+        "[...document.querySelectorAll('.scores tbody tr:not([hidden]) th')].map(th => th.dataset.value)"
+    )
+
+
+def choose(selector, value):
+    change = "f.dispatchEvent(new Event('change'))"
+    return f"(() => {{ const f = document.querySelector('{selector}'); f.value = '{value}'; {change}; }})()"
 
 
 def test_sorts_and_says_so_to_screen_readers(opened):
@@ -179,29 +189,32 @@ def test_what_has_no_score_sorts_last_either_way(opened):
 
 
 def test_filters_by_name_and_family(opened):
-    set_find = "(() => {{ const f = document.querySelector('.find'); f.value = {}; f.dispatchEvent(new Event('input')); }})()"
+    set_find = (
+        "(() => {{ const f = document.querySelector('.find'); f.value = {}; f.dispatchEvent(new Event('input')); }})()"
+    )
     opened.run(set_find.format("'SVC'"))
     assert models(opened) == ["linear_svc", "svc_rbf"]
     assert opened.run("document.querySelector('.count').textContent") == "2 of 18 models"
     opened.run(set_find.format("''"))
-    opened.run("(() => { const f = document.querySelector('.family'); f.value = 'deep'; f.dispatchEvent(new Event('change')); })()")
+    opened.run(choose(".family", "deep"))
     assert "conv16_32" in models(opened) and "lda" not in models(opened)
 
 
 def test_shows_another_measure_and_comes_back(opened):
     text = "document.querySelector('.scores tbody td.cell .open').textContent"
     before = opened.run(text)
-    choose = "(() => {{ const m = document.querySelector('.measure'); m.value = '{}'; m.dispatchEvent(new Event('change')); }})()"
-    opened.run(choose.format("time_fit_s"))
+    opened.run(choose(".measure", "time_fit_s"))
     assert opened.run(text) == "0.00039"
     assert "median" in opened.run("document.querySelector('.showing').textContent")
-    opened.run(choose.format("accuracy"))
+    opened.run(choose(".measure", "accuracy"))
     assert opened.run(text) == before
 
 
 def test_drills_down_by_keyboard_to_folds_and_hashes(opened):
     opened.run("document.querySelector('.scores tbody td.cell .open').focus()")
-    opened.call("Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
+    opened.call(
+        "Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r"
+    )
     opened.wait_for("document.querySelector('dialog').open")
     assert opened.run("document.querySelector('#drill-title').textContent") == "dummy on raw (digits)"
     assert opened.run("document.querySelectorAll('#drill-body table')[0].tBodies[0].rows.length") == 5

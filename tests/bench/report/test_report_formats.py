@@ -38,7 +38,9 @@ def test_write_report_writes_every_file(run_folder):
     report.write_report(run_folder)
     names = {p.relative_to(run_folder).as_posix() for p in run_folder.rglob("*") if p.is_file()}
     figures = {f"figures/digits-{chart}.{kind}" for chart in ("heatmap", "pareto") for kind in ("svg", "png")}
-    assert names == {"run.json", "rows.jsonl", "table.md", "table.csv", "report.html"} | figures  # no temporary file left
+    assert (
+        names == {"run.json", "rows.jsonl", "table.md", "table.csv", "report.html"} | figures
+    )  # no temporary file left
     assert before == {name: (run_folder / name).read_bytes() for name in before}
     for name, format in (("table.md", "md"), ("table.csv", "csv"), ("report.html", "html")):
         assert (run_folder / name).read_text(encoding="utf-8") == report.render(run_folder, format)
@@ -89,7 +91,15 @@ def test_what_was_not_measured_is_empty_and_never_zero(run_folder):
     skipped = next(r for r in csv_rows(run_folder) if r["model"] == "conv16_32" and r["feature_set"] == "hog")
     assert skipped["n"] == "0" and skipped["n_skipped"] == "5"
     assert "needs pixels" in skipped["footnotes"]
-    for name in ("accuracy_mean", "accuracy_ci_low", "log_loss_mean", "r2_mean", "time_fit_s", "peak_memory_bytes", "rank"):
+    for name in (
+        "accuracy_mean",
+        "accuracy_ci_low",
+        "log_loss_mean",
+        "r2_mean",
+        "time_fit_s",
+        "peak_memory_bytes",
+        "rank",
+    ):
         assert skipped[name] == ""
     svc = next(r for r in csv_rows(run_folder) if r["model"] == "linear_svc")
     assert svc["accuracy_mean"] and svc["log_loss_mean"] == ""
@@ -100,7 +110,9 @@ def test_columns_are_described():
     from bench.cell import Row
 
     row_keys = set(Row.__dataclass_fields__)
-    expected = {re.sub(r"^n_(ok|failed|timeout|out_of_memory|diverged|skipped|invalid)$", "n_STATUS", c) for c in COLUMNS}
+    expected = {
+        re.sub(r"^n_(ok|failed|timeout|out_of_memory|diverged|skipped|invalid)$", "n_STATUS", c) for c in COLUMNS
+    }
     assert expected | row_keys <= described | {"n_STATUS"}
     assert described <= expected | row_keys | {f"n_{s}" for s in STATUSES}
 
@@ -116,7 +128,9 @@ def test_formulas_in_csv_are_neutralized(make_run, tmp_path, start):
 
 @pytest.fixture
 def evil_folder(make_run, tmp_path):
-    run = make_run(models={"lda": ("classical", 95.0, 0.1), "knn": ("classical", 98.0, 0.1)}, features={"raw": 0.0, "pca": 0.0})
+    run = make_run(
+        models={"lda": ("classical", 95.0, 0.1), "knn": ("classical", 98.0, 0.1)}, features={"raw": 0.0, "pca": 0.0}
+    )
     names = {"lda": EVIL}
     run.rows[:] = [replace(r, model=names.get(r.model, r.model), dataset=EVIL) for r in run.rows]
     run.rows[:3] = [replace(r, status="failed", accuracy=None, message=EVIL, traceback=EVIL) for r in run.rows[:3]]
@@ -166,13 +180,22 @@ def test_the_terminal_shows_markup_as_text(evil_folder):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("a|b", r"a\|b"), ("svc_rbf", "svc_rbf"), ("_x_", r"\_x\_"), ("a\nb", "a b"), ("<i>", "&lt;i&gt;"), ("`x`", r"\`x\`")],
+    [
+        ("a|b", r"a\|b"),
+        ("svc_rbf", "svc_rbf"),
+        ("_x_", r"\_x\_"),
+        ("a\nb", "a b"),
+        ("<i>", "&lt;i&gt;"),
+        ("`x`", r"\`x\`"),
+    ],
 )
 def test_escape_markdown(text, expected):
     assert escape_markdown(text) == expected
 
 
-@pytest.mark.parametrize(("text", "expected"), [("a_b", r"a\_b"), ("5 %", r"5 \%"), ("\\", r"\textbackslash{}"), ("R²", "R$^2$")])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("a_b", r"a\_b"), ("5 %", r"5 \%"), ("\\", r"\textbackslash{}"), ("R²", "R$^2$")]
+)
 def test_escape_latex(text, expected):
     assert escape_latex(text) == expected
 
@@ -236,7 +259,9 @@ def odd_manifest(run):
     run.manifest |= {"suite": "digits", "environment": None, "models": [1], "command": []}
 
 
-@pytest.mark.parametrize("change", [no_rows, only_failures, one_fold, no_times, other_hash, bare_manifest, odd_manifest])
+@pytest.mark.parametrize(
+    "change", [no_rows, only_failures, one_fold, no_times, other_hash, bare_manifest, odd_manifest]
+)
 def test_any_run_gives_a_readable_report(make_run, tmp_path, change):
     run = make_run()
     change(run)
@@ -279,7 +304,14 @@ def test_no_run_there(tmp_path):
 def test_how_the_table_was_made_stands_below_it(run_folder):
     text = report.render(run_folder, "md")
     made = text[text.index("## How this table was made") :]
-    for part in ("depthbench run digits", "AMD EPYC 9R45", "v4", "0123456789abcdef (with uncommitted changes)", "2026-11-20", "numpy 2.4.6"):
+    for part in (
+        "depthbench run digits",
+        "AMD EPYC 9R45",
+        "v4",
+        "0123456789abcdef (with uncommitted changes)",
+        "2026-11-20",
+        "numpy 2.4.6",
+    ):
         assert part in made
     assert "1 thread, 1 worker" in text
 
@@ -303,7 +335,9 @@ def test_importing_the_report_is_light():
         "import sys, bench.report\n"
         "print([m for m in ('altair', 'vl_convert', 'pandas', 'scipy', 'jinja2', 'rich', 'numpy') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert done.stdout.strip() == "[]"
 
 
