@@ -30,7 +30,9 @@ def _cases() -> list:
     ]
 
 
-@pytest.mark.filterwarnings("default")  # the checks fit a few samples for a few epochs, and are warned about it
+# The checks fit a few samples for a few epochs, and are warned that this was not enough.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(("estimator", "check"), _cases())
 def test_sklearn_compatible(estimator, check):
     check(estimator)
