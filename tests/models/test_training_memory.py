@@ -51,7 +51,7 @@ def test_fit_does_not_copy_the_data(name):
 def test_a_validation_split_copies_only_itself():
     x, y = _data()
     plain, split = (_peak_bytes(lambda n=n: _estimators()[n].fit(x, y)) for n in ("lenet5", "lenet5_early_stopping"))
-    assert split < plain + 0.25 * N_BYTES_DATA  # a tenth is set aside
+    assert split < plain + 0.6 * N_BYTES_DATA  # a tenth is set aside, and predicting takes buffers; a copy would be 0.9
 
 
 @pytest.mark.parametrize("name", ["lenet5", "mlp"])
