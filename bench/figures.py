@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.report.content import Report, Section, number_text, score_text, state_text
-from bench.simplicity import uses_learned_features
+from bench.simplicity import is_network, uses_learned_features
 from bench.tables import Summary
 from bench.verdict import seconds
 
@@ -34,7 +34,7 @@ def draw(report: Report) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for slug, section in zip(slugs([s.dataset for s in report.sections]), report.sections, strict=True):
         for name, chart in charts(section).items():
-            chart = chart.properties(title=_title(section, name), width=_width(section, name))
+            chart = chart.properties(title=_title(section, name), width=_width(section, name), autosize="pad")
             spec = with_theme(chart.to_dict(), "light")
             spec["background"] = "white"
             version = vegalite_version()
@@ -89,7 +89,14 @@ def with_theme(spec: dict[str, Any], theme: str) -> dict[str, Any]:
         "font": _FONT,
         "view": {"stroke": None},
         "axis": {**axis, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 500, "labelLimit": 220},
-        "legend": {"labelColor": ink, "titleColor": faint, "labelFontSize": 12, "titleFontSize": 12},
+        "legend": {
+            "labelColor": ink,
+            "titleColor": faint,
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "symbolBaseFillColor": faint,
+            "layout": {"bottom": {"anchor": "start", "direction": "vertical", "margin": 10}},
+        },
         "title": {"color": ink, "fontSize": 14, "anchor": "start", "subtitleColor": faint},
         "text": {"font": _FONT, "fontSize": 11},
         "range": {"category": list(_COLOURS[theme])},
@@ -119,7 +126,7 @@ def heat_map(section: Section) -> altair.Chart:
     ink = alt.Color("ink:N", scale=None)
     words = base.mark_text(fontSize=11).encode(text="short:N", color=ink)
     layers = (tiles + words).resolve_scale(color="independent")
-    return layers.properties(width="container", height=alt.Step(22))
+    return layers.properties(width="container", height=23 * len(table.lines), autosize=alt.AutoSizeParams(type="fit-x"))
 
 
 def pareto_chart(section: Section) -> altair.Chart:
@@ -142,7 +149,7 @@ def pareto_chart(section: Section) -> altair.Chart:
         "feature_set:N",
         title="features",
         sort=list(section.table.feature_sets),
-        legend=alt.Legend(orient="bottom", columns=5),
+        legend=alt.Legend(orient="bottom", columns=4),
     )
     line = _layer(front, place).mark_line(interpolate="step-after", strokeDash=[5, 4], opacity=0.8, color="#888")
     dots = _layer(values, place).mark_point(filled=True, size=75).encode(
@@ -152,7 +159,8 @@ def pareto_chart(section: Section) -> altair.Chart:
         tooltip=_tooltips(section),
     )  # fmt: skip
     names = _layer(named, place).mark_text(align="right", dx=-6, dy=-8, fontSize=11, color="#888").encode(text="model:N")
-    return (line + dots.add_params(pick) + names).properties(width="container", height=380)
+    layers = line + dots.add_params(pick) + names
+    return layers.properties(width="container", height=380, autosize=alt.AutoSizeParams(type="fit-x"))
 
 
 def _layer(values: list[dict[str, Any]], place: dict[str, Any]) -> altair.Chart:
@@ -167,7 +175,7 @@ def _train_axis(values: list[dict[str, Any]]) -> altair.X:
 
     times = [v["train_s"] for v in values]
     decades = range(math.floor(math.log10(min(times))), math.ceil(math.log10(max(times))) + 1)
-    axis = alt.Axis(values=[digit * 10.0**decade for decade in decades for digit in (1, 3)], format="~g")
+    axis = alt.Axis(values=[digit * 10.0**decade for decade in decades for digit in (1, 3)], format="~g", labelOverlap=True)
     scale = alt.Scale(type="log", nice=False, padding=24)
     return alt.X("train_s:Q", title="seconds to train, features included (log)", scale=scale, axis=axis)
 
@@ -188,7 +196,7 @@ def kind(summary: Summary) -> str:
     """Return which of `KINDS` a contestant is."""
     if uses_learned_features(summary):
         return KINDS[2]
-    return KINDS[1] if summary.family == "deep" else KINDS[0]
+    return KINDS[1] if is_network(summary) else KINDS[0]
 
 
 def shade(summary: Summary) -> float | None:

@@ -6,6 +6,7 @@ plain ndarrays of one native float dtype, aligned and C-contiguous, with sizes t
 
 from __future__ import annotations
 
+import ctypes
 import math
 import numbers
 import os
@@ -151,6 +152,12 @@ def real(name: str, value: Any) -> float:
         return float(value)
     except OverflowError:
         raise ValueError(f"{name} must fit in a float, got {value}") from None
+
+
+def factor(name: str, value: Any, dtype: np.dtype) -> float:
+    """Return a real number rounded to the arrays' dtype, as BLAS takes its scalars: what is 0 in float32 acts as 0."""
+    result = real(name, value)
+    return result if dtype.itemsize == 8 else ctypes.c_float(result).value  # past the largest: inf, without a warning
 
 
 def number(name: str, value: Any, *, minimum: float = -math.inf, below: float = math.inf) -> float:

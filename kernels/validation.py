@@ -12,12 +12,13 @@ True
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 
 import kernels
-from kernels.cases import Case
+from kernels.cases import Case, edge_cases
 from kernels.spec import BY_NAME, KernelSpec
 
 
@@ -58,6 +59,23 @@ def disagreement(backend: kernels.Kernels, case: Case, dtype: Any, seed: int = 0
     arguments, own = case.make(dtype, seed)
     expected = outputs(kernels.load("reference"), case.kernel, arguments, own)
     return compare(spec, actual, expected, *case.make(dtype, seed))
+
+
+def self_test(backend: kernels.Kernels) -> list[str]:
+    """Return what a backend answers wrongly, in words: all edge cases of all kernels, both dtypes, one and two threads.
+
+    Examples
+    --------
+    >>> self_test(kernels.load("reference"))
+    []
+    """
+    every = itertools.product(BY_NAME, ("float32", "float64"), (1, 2))
+    return [
+        f"{case}, {dtype}, {n_threads} threads: {message}"
+        for kernel, dtype, n_threads in every
+        for case in edge_cases(kernel)
+        if (message := disagreement(backend, case, dtype, n_threads=n_threads)) is not None
+    ]
 
 
 def compare(spec: KernelSpec, actual: Any, expected: Any, arguments: tuple, options: dict[str, Any]) -> str | None:
@@ -166,7 +184,8 @@ def scales(spec: KernelSpec, expected: tuple, arguments: tuple, options: dict[st
         if spec.name in _OWN_SCALES:
             return _OWN_SCALES[spec.name](arguments, options, expected)
         if spec.name in _LINEAR:
-            absolute = {k: _absolute(v) for k, v in options.items() if k != "activation"}
+            dtype = arguments[0].dtype
+            absolute = {k: _absolute(v, dtype) for k, v in options.items() if k != "activation"}
             result = getattr(kernels.load("reference"), spec.name)(*map(_absolute, arguments), **absolute)
             return (result,)
     return tuple(np.abs(e) for e in expected)
@@ -178,11 +197,11 @@ _LINEAR = (
 )  # fmt: skip
 
 
-def _absolute(value: Any) -> Any:
-    """Absolute value in double precision of arrays and factors; sizes, flags and indices as they are."""
+def _absolute(value: Any, dtype: Any = np.float64) -> Any:
+    """Absolute value in double precision of arrays and (rounded) factors; sizes, flags and indices as they are."""
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
         return np.abs(value.astype(np.float64))
-    return abs(value) if isinstance(value, float) else value
+    return abs(float(np.asarray(value).astype(dtype))) if isinstance(value, float) else value
 
 
 def _sigmoid_backward(arguments, options, expected):

@@ -6,6 +6,7 @@ The words for a cell of a table are made here, once, so that all formats say the
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,20 +21,20 @@ BEST, INDISTINGUISHABLE = "best", "indistinguishable"
 
 #: what a reader sees -> where run.json may have it
 _PROVENANCE = (
-    ("Command", ("command", "argv")),
+    ("Command", ("command",)),
     ("Suite", ("suite.name", "suite")),
-    ("Started", ("utc_start", "utc")),
+    ("Started", ("utc_start",)),
     ("Ended", ("utc_end",)),
-    ("CPU", ("environment.cpu", "environment.cpu.name", "environment.cpu_name", "environment.cpu_model", "cpu")),
-    ("Cores", ("environment.cpu_count", "environment.cpus", "environment.cores", "environment.cpu.count")),
-    ("Memory", ("environment.memory_bytes", "environment.total_memory_bytes")),
-    ("Instruction set", ("environment.isa", "environment.instruction_set", "isa", "instruction_set")),
-    ("System", ("environment.platform", "environment.system", "platform")),
-    ("Python", ("environment.python", "environment.python_version", "python")),
-    ("Commit", ("environment.git_commit", "environment.commit", "environment.git.commit", "git_commit", "commit")),
-    ("Versions", ("environment.versions", "environment.packages", "versions")),
+    ("CPU", ("environment.cpu",)),
+    ("Cores", ("environment.cores", "environment.cpu_count")),
+    ("Memory", ("environment.memory_bytes",)),
+    ("Instruction set", ("environment.isa",)),
+    ("System", ("environment.platform",)),
+    ("Python", ("environment.python",)),
+    ("Commit", ("environment.git.commit", "environment.commit")),
+    ("Versions", ("environment.packages",)),
 )
-_DIRTY = ("environment.git_dirty", "environment.git.dirty", "environment.dirty", "git_dirty", "dirty")
+_DIRTY = ("environment.git.dirty",)
 
 
 @dataclass(frozen=True)
@@ -164,12 +165,12 @@ def _provenance(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _get(manifest: Mapping[str, Any], places: tuple[str, ...]) -> Any:
-    """Return the first value of dotted places that is there and is no mapping (but versions are)."""
+    """Return the first value of dotted places that is there; only packages may be a mapping."""
     for place in places:
         value: Any = manifest
         for key in place.split("."):
             value = value.get(key) if isinstance(value, Mapping) else None
-        if value is not None and (not isinstance(value, Mapping) or place.endswith(("versions", "packages"))):
+        if value is not None and (not isinstance(value, Mapping) or place.endswith("packages")):
             return value
     return None
 
@@ -178,5 +179,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {v}" for k, v in value.items())
     if isinstance(value, (list, tuple)):
-        return " ".join(str(v) for v in value)
+        first, *rest = (str(v) for v in value)
+        return shlex.join([Path(first).name, *rest])  # where the program lies is of no use to a reader
     return str(value)

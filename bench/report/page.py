@@ -128,7 +128,7 @@ def _view(section: Section, slug: str) -> dict[str, Any]:
     return {
         "slug": slug,
         "section": section,
-        "topics": [(TOPICS[topic], text) for topic, text in section.verdict.sentences.items()],
+        "topics": [_topic(topic, text) for topic, text in section.verdict.sentences.items()],
         "lines": lines,
         "kinds": list(dict.fromkeys(line["family"] for line in lines if line["family"])),
         "measures": [(m, MEASURES[m][0]) for m in measured],
@@ -142,6 +142,13 @@ def _view(section: Section, slug: str) -> dict[str, Any]:
             "hashes": list(hashes),
         },
     }
+
+
+def _topic(topic: str, text: str) -> tuple[str, str]:
+    """Return a heading and its sentence, which need not begin with the same words."""
+    heading = TOPICS[topic]
+    rest = text.removeprefix(f"{heading}: ")
+    return heading, rest[:1].upper() + rest[1:]
 
 
 def _shared_data(themed: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -209,7 +216,7 @@ def _about(section: Section, summary: Summary) -> list[tuple[str, str]]:
     facts += [("Family", summary.family)] if summary.family else []
     facts += [("Threads", str(summary.threads)), ("Folds", f"{summary.n} of {summary.n_expected}")]
     if interval is not None:
-        facts.append(("Score", score_text(summary) + (" %" if summary.metric == "accuracy" else "")))
+        facts.append(("Accuracy, %" if summary.metric == "accuracy" else "R²", score_text(summary)))
         if interval.low is not None:
             digits, scale = (2, 100) if summary.metric == "accuracy" else (4, 1)
             facts.append(("95 % interval", f"{scale * interval.low:.{digits}f} to {scale * interval.high:.{digits}f}"))

@@ -20,7 +20,7 @@ class Matrix(Base):
         a : ndarray (M, K), or (K, M) with `transpose_a`
         b : ndarray (K, N), or (N, K) with `transpose_b`
         alpha, beta : float
-            With ``beta=0`` `out` is never read, so it may hold NaN.
+            Rounded to the dtype of the arrays. With ``beta=0`` `out` is never read, so it may hold NaN.
         out : ndarray (M, N), optional
         bias : ndarray (N,), optional
             Added to each row.
@@ -47,7 +47,7 @@ class Matrix(Base):
         op_b = check.strided(b.T if check.flag("transpose_b", transpose_b) else b)
         if op_a.shape[1] != op_b.shape[0]:
             raise ValueError(f"op(a) has shape {op_a.shape} and op(b) {op_b.shape}: the inner sizes differ")
-        alpha, beta = check.real("alpha", alpha), check.real("beta", beta)
+        alpha, beta = check.factor("alpha", alpha, a.dtype), check.factor("beta", beta, a.dtype)
         check.choice("activation", activation, check.ACTIVATIONS)
         n_threads = check.threads("n_threads", n_threads)
         shape = op_a.shape[0], op_b.shape[1]

@@ -119,6 +119,19 @@ def test_gemm_of_all_small_sizes_and_transposes(backend, dtype, rng):
         assert (np.abs(actual - expected) <= allowed).all(), (m, k, n, ta, tb)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gemm_of_every_layout_and_transpose(backend, dtype, layout, rng):
+    """gemm reads strided matrices as they are: this layout of a with each of b, in every combination of transposes."""
+    for (m, k, n), ta, tb in itertools.product(((7, 13, 5), (25, 1, 35), (13, 37, 1), (0, 3, 2)), *[(False, True)] * 2):
+        a = rng.standard_normal((k, m) if ta else (m, k)).astype(dtype)
+        b = rng.standard_normal((n, k) if tb else (k, n)).astype(dtype)
+        options = {"transpose_a": ta, "transpose_b": tb}
+        expected = kernels.load("reference").gemm(a, b, **options)
+        pairs = (layout(a), b), (a, layout(b)), (layout(a), layout(b)), (layout(a), np.asfortranarray(b))
+        for operands in pairs:
+            assert compare(BY_NAME["gemm"], backend.gemm(*operands, **options), expected, (a, b), options) is None
+
+
 # -- memory of every kind ----------------------------------------------------------------------------------------------
 
 

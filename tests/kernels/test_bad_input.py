@@ -392,6 +392,14 @@ def test_any_real_alpha_and_beta_are_taken(backend, value):
     np.testing.assert_array_equal(out, np.full((2, 5), expected))
 
 
+def test_factors_are_rounded_to_the_dtype(backend):
+    """What is 0 or infinite in float32 acts so, whatever a backend computes in between."""
+    a, b, out = (np.full(s, v, np.float32) for s, v in (((1, 1), np.inf), ((1, 1), 1.0), ((1, 1), np.nan)))
+    assert np.isnan(backend.gemm(a, b, alpha=1e-60)).all()
+    assert np.isposinf(backend.gemm(b, b, alpha=1e60)).all()
+    assert (backend.gemm(b, b, beta=1e-60, out=out) == 1.0).all()
+
+
 def test_too_many_or_unknown_arguments(backend):
     for kernel in KERNELS:
         with pytest.raises(TypeError, match="unexpected keyword argument 'strides'"):
