@@ -103,7 +103,7 @@ class ConvNetClassifier(
     --------
     >>> from sklearn.datasets import load_digits
     >>> digits = load_digits()
-    >>> model = ConvNetClassifier(["c8k3", "m2", "out"], max_iter=8, random_state=0, backend="reference")
+    >>> model = ConvNetClassifier(["c8k3", "m2", "out"], max_iter=15, random_state=0, backend="reference")
     >>> model.fit(digits.images[:500], digits.target[:500]).score(digits.images[500:700], digits.target[500:700]) > 0.8
     True
     >>> model.transform(digits.images[:2]).shape
@@ -412,9 +412,10 @@ def _copy_flat(values: np.ndarray, out: np.ndarray) -> None:
     out[...] = values.reshape(out.shape)
 
 
-def _mean_and_deviation(X: np.ndarray, block: int = 4096) -> tuple[float, float]:
+def _mean_and_deviation(X: np.ndarray) -> tuple[float, float]:
     """Mean and standard deviation of all values, in float64 and without a copy of X; a constant X counts as 1."""
     mean = float(X.mean(dtype=np.float64))
+    block = max(1, 2**18 // X.shape[1])
     squares = sum(float(np.square(X[i : i + block] - mean, dtype=np.float64).sum()) for i in range(0, len(X), block))
     deviation = math.sqrt(squares / X.size)
     return mean, deviation if deviation > 0.0 and math.isfinite(deviation) else 1.0

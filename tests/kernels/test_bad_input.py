@@ -107,11 +107,10 @@ NOT_FLOAT_ARRAYS = {
 }
 
 
-@pytest.mark.parametrize("kind", NOT_FLOAT_ARRAYS)
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_an_input_that_is_no_float_array(backend, kernel, kind):
-    for name in arrays(kernel):
-        wrong = NOT_FLOAT_ARRAYS[kind](fresh(kernel)[name])
+def test_an_input_that_is_no_float_array(backend, kernel):
+    for name, spoil in itertools.product(arrays(kernel), NOT_FLOAT_ARRAYS.values()):
+        wrong = spoil(fresh(kernel)[name])
         refused(backend, kernel, {name: wrong}, TypeError, rf"\b{name}\b (must|is a masked)")
 
 
@@ -175,11 +174,10 @@ WRONG_OUTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", WRONG_OUTS)
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_a_wrong_out(backend, kernel, kind):
-    spoil, error, message = WRONG_OUTS[kind]
-    for name in [k for k in VALID[kernel] if k in ("out", "argmax_out")]:
+def test_a_wrong_out(backend, kernel):
+    names = [k for k in VALID[kernel] if k in ("out", "argmax_out")]
+    for name, (spoil, error, message) in itertools.product(names, WRONG_OUTS.values()):
         refused(backend, kernel, {name: spoil(fresh(kernel)[name])}, error, rf"\b{name} (has )?{message}")
 
 
@@ -194,18 +192,17 @@ def test_weights_and_state_that_cannot_be_written(backend, kernel, kind):
 # -- threads -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("wrong", "error"),
-    [
-        (0, ValueError), (-1, ValueError), (1025, ValueError), (2**31, ValueError), (2**64, ValueError),
-        (10**400, ValueError), (True, TypeError), (np.True_, TypeError), ("2", TypeError), (1.5, TypeError),
-        (2.0, TypeError), (F8(1.0), TypeError), (None, TypeError), ((1,), TypeError), (np.array([1, 2]), TypeError),
-        (math.nan, TypeError), (Decimal(1), TypeError),
-    ],
-)  # fmt: skip
+NO_THREADS = {
+    ValueError: (0, -1, 1025, 2**31, 2**64, 10**400),
+    TypeError: (True, np.True_, "2", 1.5, 2.0, F8(1), None, (1,), np.array([1, 2]), math.nan, Decimal(1)),
+}
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_a_wrong_number_of_threads(backend, kernel, wrong, error):
-    refused(backend, kernel, {"n_threads": wrong}, error, r"\bn_threads\b")
+def test_a_wrong_number_of_threads(backend, kernel):
+    for error, values in NO_THREADS.items():
+        for wrong in values:
+            refused(backend, kernel, {"n_threads": wrong}, error, r"\bn_threads\b")
 
 
 @pytest.mark.parametrize("n_threads", [np.int8(2), np.uint64(1), np.array(2)])
