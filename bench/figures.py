@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.report.content import Report, Section, number_text, score_text, state_text
-from bench.simplicity import uses_learned_features
+from bench.simplicity import is_network, uses_learned_features
 from bench.tables import Summary
 from bench.verdict import seconds
 
@@ -34,13 +34,15 @@ def draw(report: Report) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for slug, section in zip(slugs([s.dataset for s in report.sections]), report.sections, strict=True):
         for name, chart in charts(section).items():
-            chart = chart.properties(title=_title(section, name), width=_width(section, name))
+            chart = chart.properties(title=_title(section, name), width=_width(section, name), autosize="pad")
             spec = with_theme(chart.to_dict(), "light")
             spec["background"] = "white"
             version = vegalite_version()
             svg = vl_convert.vegalite_to_svg(spec, vl_version=version, allowed_base_urls=[])
             files[f"{slug}-{name}.svg"] = svg.encode("utf-8")
-            files[f"{slug}-{name}.png"] = vl_convert.vegalite_to_png(spec, vl_version=version, scale=2, allowed_base_urls=[])
+            files[f"{slug}-{name}.png"] = vl_convert.vegalite_to_png(
+                spec, vl_version=version, scale=2, allowed_base_urls=[]
+            )
     return files
 
 
@@ -89,7 +91,14 @@ def with_theme(spec: dict[str, Any], theme: str) -> dict[str, Any]:
         "font": _FONT,
         "view": {"stroke": None},
         "axis": {**axis, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 500, "labelLimit": 220},
-        "legend": {"labelColor": ink, "titleColor": faint, "labelFontSize": 12, "titleFontSize": 12},
+        "legend": {
+            "labelColor": ink,
+            "titleColor": faint,
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "symbolBaseFillColor": faint,
+            "layout": {"bottom": {"anchor": "start", "direction": "vertical", "margin": 10}},
+        },
         "title": {"color": ink, "fontSize": 14, "anchor": "start", "subtitleColor": faint},
         "text": {"font": _FONT, "fontSize": 11},
         "range": {"category": list(_COLOURS[theme])},
@@ -105,8 +114,12 @@ def heat_map(section: Section) -> altair.Chart:
     values = [_tile(section, s) for line in table.lines for s in section.cells(line) if s is not None]
     gap, bare = alt.Scale(padding=0.06), {"labelAngle": 0, "domain": False, "ticks": False}
     base = alt.Chart(alt.Data(values=values)).encode(
-        x=alt.X("feature_set:N", sort=list(table.feature_sets), title=None, scale=gap, axis=alt.Axis(orient="top", **bare)),
-        y=alt.Y("model:N", sort=[table.labels[line] for line in table.lines], title=None, scale=gap, axis=alt.Axis(**bare)),
+        x=alt.X(
+            "feature_set:N", sort=list(table.feature_sets), title=None, scale=gap, axis=alt.Axis(orient="top", **bare)
+        ),
+        y=alt.Y(
+            "model:N", sort=[table.labels[line] for line in table.lines], title=None, scale=gap, axis=alt.Axis(**bare)
+        ),
         tooltip=_tooltips(section),
     )
     tiles = base.mark_rect(cornerRadius=3).encode(
@@ -119,7 +132,7 @@ def heat_map(section: Section) -> altair.Chart:
     ink = alt.Color("ink:N", scale=None)
     words = base.mark_text(fontSize=11).encode(text="short:N", color=ink)
     layers = (tiles + words).resolve_scale(color="independent")
-    return layers.properties(width="container", height=alt.Step(22))
+    return layers.properties(width="container", height=23 * len(table.lines), autosize=alt.AutoSizeParams(type="fit-x"))
 
 
 def pareto_chart(section: Section) -> altair.Chart:
@@ -142,7 +155,7 @@ def pareto_chart(section: Section) -> altair.Chart:
         "feature_set:N",
         title="features",
         sort=list(section.table.feature_sets),
-        legend=alt.Legend(orient="bottom", columns=5),
+        legend=alt.Legend(orient="bottom", columns=4),
     )
     line = _layer(front, place).mark_line(interpolate="step-after", strokeDash=[5, 4], opacity=0.8, color="#888")
     dots = _layer(values, place).mark_point(filled=True, size=75).encode(
@@ -151,8 +164,11 @@ def pareto_chart(section: Section) -> altair.Chart:
         opacity=alt.condition(pick, alt.value(0.85), alt.value(0.12)),
         tooltip=_tooltips(section),
     )  # fmt: skip
-    names = _layer(named, place).mark_text(align="right", dx=-6, dy=-8, fontSize=11, color="#888").encode(text="model:N")
-    return (line + dots.add_params(pick) + names).properties(width="container", height=380)
+    names = (
+        _layer(named, place).mark_text(align="right", dx=-6, dy=-8, fontSize=11, color="#888").encode(text="model:N")
+    )
+    layers = line + dots.add_params(pick) + names
+    return layers.properties(width="container", height=380, autosize=alt.AutoSizeParams(type="fit-x"))
 
 
 def _layer(values: list[dict[str, Any]], place: dict[str, Any]) -> altair.Chart:
@@ -167,7 +183,9 @@ def _train_axis(values: list[dict[str, Any]]) -> altair.X:
 
     times = [v["train_s"] for v in values]
     decades = range(math.floor(math.log10(min(times))), math.ceil(math.log10(max(times))) + 1)
-    axis = alt.Axis(values=[digit * 10.0**decade for decade in decades for digit in (1, 3)], format="~g")
+    axis = alt.Axis(
+        values=[digit * 10.0**decade for decade in decades for digit in (1, 3)], format="~g", labelOverlap=True
+    )
     scale = alt.Scale(type="log", nice=False, padding=24)
     return alt.X("train_s:Q", title="seconds to train, features included (log)", scale=scale, axis=axis)
 
@@ -180,7 +198,14 @@ def points(section: Section) -> list[dict[str, Any]]:
     for summary in timed:
         on_front = section.table.mismatch is None and summary.time_train_s < fastest
         fastest = min(fastest, summary.time_train_s)
-        found.append({**_tile(section, summary), "train_s": summary.time_train_s, "y": _height(section, summary), "front": on_front})
+        found.append(
+            {
+                **_tile(section, summary),
+                "train_s": summary.time_train_s,
+                "y": _height(section, summary),
+                "front": on_front,
+            }
+        )
     return found
 
 
@@ -188,7 +213,7 @@ def kind(summary: Summary) -> str:
     """Return which of `KINDS` a contestant is."""
     if uses_learned_features(summary):
         return KINDS[2]
-    return KINDS[1] if summary.family == "deep" else KINDS[0]
+    return KINDS[1] if is_network(summary) else KINDS[0]
 
 
 def shade(summary: Summary) -> float | None:
@@ -248,7 +273,8 @@ def _tooltips(section: Section) -> list[altair.Tooltip]:
 
     unit = "accuracy, %" if section.table.metric == "accuracy" else "R²"
     titles = {
-        "model": "model", "feature_set": "features", "score": unit, "fit": "fit, s", "predict": "predict, s", "folds": "folds",
+        "model": "model", "feature_set": "features", "score": unit, "fit": "fit, s", "predict": "predict, s",
+        "folds": "folds",
     }  # fmt: skip
     return [alt.Tooltip(f"{name}:N", title=title) for name, title in titles.items()]
 
@@ -261,6 +287,8 @@ def _width(section: Section, name: str) -> Any:
 
 
 def _title(section: Section, name: str) -> str:
-    what = {"heatmap": "mean score by model and feature set", "pareto": "score against time to train, with the Pareto front"}
+    what = {
+        "heatmap": "mean score by model and feature set",
+        "pareto": "score against time to train, with the Pareto front",
+    }
     return f"{section.dataset}: {what[name]}"
-

@@ -145,7 +145,8 @@ class DatasetTable:
 
         Examples
         --------
-        >>> build_tables([Row("d", "raw", "lda", "sklearn", 1, 0, 0, 0, "ok", accuracy=1.0, n_workers=2)])[0].threads_note
+        >>> rows = [Row("d", "raw", "lda", "sklearn", 1, 0, 0, 0, "ok", accuracy=1.0, n_workers=2)]
+        >>> build_tables(rows)[0].threads_note
         '1 thread, 2 workers beside each other'
         """
         rows = [row for s in self.cells.values() for row in s.rows]
@@ -179,9 +180,14 @@ def check_hashes(rows: Iterable[Row]) -> None:
     bench.tables.HashMismatch: iris on raw, repeat 0, fold 0: y_sha256 differs: aa (lda), bb (qda)
     """
     scored = [row for row in rows if row.accuracy is not None or row.r2 is not None]
-    _check_groups(scored, DATA_HASHES, lambda r: (r.dataset, r.seed, r.repeat, r.fold, r.feature_set), lambda r: r.model)
     _check_groups(
-        scored, SAMPLE_HASHES, lambda r: (r.dataset, r.seed, r.repeat, r.fold), lambda r: f"{r.model} on {r.feature_set}"
+        scored, DATA_HASHES, lambda r: (r.dataset, r.seed, r.repeat, r.fold, r.feature_set), lambda r: r.model
+    )
+    _check_groups(
+        scored,
+        SAMPLE_HASHES,
+        lambda r: (r.dataset, r.seed, r.repeat, r.fold),
+        lambda r: f"{r.model} on {r.feature_set}",
     )
 
 
@@ -327,7 +333,9 @@ def _labels(lines: Sequence[LineKey]) -> dict[LineKey, str]:
     return labels
 
 
-def _footnotes(summaries: Mapping[ContestantKey, Summary]) -> tuple[list[Footnote], dict[ContestantKey, tuple[int, ...]]]:
+def _footnotes(
+    summaries: Mapping[ContestantKey, Summary],
+) -> tuple[list[Footnote], dict[ContestantKey, tuple[int, ...]]]:
     """Say each reason once, with all the contestants and folds that it hit."""
     labels = _labels(list({s.line: None for s in summaries.values()}))
     hit: dict[tuple[str, str], dict[ContestantKey, int]] = defaultdict(dict)

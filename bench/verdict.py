@@ -22,9 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.simplicity import is_deep, simplicity, uses_learned_features
-from bench.statistics import (
-    CONFIDENCE, MIN_FOLDS, POWER, Comparison, adjust_in_order, compare_paired,
-)  # fmt: skip
+from bench.statistics import CONFIDENCE, MIN_FOLDS, POWER, Comparison, adjust_in_order, compare_paired
 from bench.tables import ContestantKey, DatasetTable, FoldKey, Summary
 
 ALPHA = 1.0 - CONFIDENCE
@@ -82,7 +80,9 @@ def judge(table: DatasetTable, manifest: Mapping[str, Any] | None = None) -> Ver
     order = tuple(s.key for s in in_order)
     if n < MIN_FOLDS:
         text = f"This run cannot tell: {_folds(n)} cannot show how far scores vary; {MIN_FOLDS} or more can."
-        lead = f"{table.name(best)} has the highest score, {score(best)}, on {'this fold' if n == 1 else 'these folds'}."
+        lead = (
+            f"{table.name(best)} has the highest score, {score(best)}, on {'this fold' if n == 1 else 'these folds'}."
+        )
         return Verdict(table.dataset, text, {"best": lead}, best=best, order=order)
     others = [s for s in in_order if s.key != best.key]
     comparisons = {s.key: _compare(best, s) for s in others}
@@ -296,7 +296,8 @@ def _selected_gain(ranked: Sequence[Summary]) -> Comparison | None:
         return None
     sides = [[s for s in ranked if is_deep(s)], [s for s in ranked if not is_deep(s)]]
     deep, classical = (
-        [_pick(side, keys, held_out).scores[held_out] for keys in repeats.values() for held_out in keys] for side in sides
+        [_pick(side, keys, held_out).scores[held_out] for keys in repeats.values() for held_out in keys]
+        for side in sides
     )
     return compare_paired(deep, classical, ranked[0].test_train_ratio, n_test=_test_size(ranked[0]))
 
@@ -321,4 +322,4 @@ def _folds(n: int) -> str:
 
 def _signed(value: float, digits: int) -> str:
     text = f"{value:+.{digits}f}"
-    return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", "−")
+    return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")

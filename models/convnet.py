@@ -48,8 +48,9 @@ class ConvNetClassifier(
     activation : {"relu", "tanh", "logistic", "identity"}, default="relu"
         After every convolution and dense layer but the last.
     solver : {"sgd", "adam"}, default="sgd"
-    alpha : float, default=1e-4
-        Strength of the L2 term on the weights, divided by the number of samples of a batch as in `MLPClassifier`.
+    alpha : float, default=0.05
+        Strength of the L2 term on the weights, divided by the number of samples of a batch as in `MLPClassifier`. At
+        the default batch size 0.05 is a weight decay of 4e-4, about that of Krizhevsky et al. 2012 (5e-4).
     batch_size : int, default=128
         At most the number of samples.
     learning_rate_init : float, optional
@@ -146,7 +147,7 @@ class ConvNetClassifier(
         *,
         activation="relu",
         solver="sgd",
-        alpha=1e-4,
+        alpha=0.05,
         batch_size=128,
         learning_rate_init=None,
         momentum=0.9,
@@ -411,9 +412,10 @@ def _copy_flat(values: np.ndarray, out: np.ndarray) -> None:
     out[...] = values.reshape(out.shape)
 
 
-def _mean_and_deviation(X: np.ndarray, block: int = 4096) -> tuple[float, float]:
+def _mean_and_deviation(X: np.ndarray) -> tuple[float, float]:
     """Mean and standard deviation of all values, in float64 and without a copy of X; a constant X counts as 1."""
     mean = float(X.mean(dtype=np.float64))
+    block = max(1, 2**18 // X.shape[1])
     squares = sum(float(np.square(X[i : i + block] - mean, dtype=np.float64).sum()) for i in range(0, len(X), block))
     deviation = math.sqrt(squares / X.size)
     return mean, deviation if deviation > 0.0 and math.isfinite(deviation) else 1.0

@@ -69,6 +69,8 @@ class Layer:
         self.input_shape = input_shape
         self.output_shape = output_shape
         self.wants_input_gradient = True
+        #: The activation whose derivative `backward` applies first; `defer_derivative` may move it to the next layer.
+        self.derivative = self.activation
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.input_shape} -> {self.output_shape})"
@@ -85,8 +87,8 @@ class Layer:
     def bind_kernels(self, kernels: Kernels, n_threads: int) -> None:
         self.k = kernels
         self.n_threads = n_threads
-        if self.activation is not None:
-            self._activation_backward: Callable = getattr(kernels, f"{self.activation}_backward")
+        if self.derivative is not None:
+            self._activation_backward: Callable = getattr(kernels, f"{self.derivative}_backward")
 
     def bind_parameters(self, arrays: Sequence[np.ndarray]) -> None:
         """Take the arrays of `parameters`, in their order."""
@@ -99,12 +101,12 @@ class Layer:
 
     def scratch_shapes(self) -> tuple[Shape, ...]:
         """Shapes (of one sample) that `backward` writes, in order; each is read by the next one only."""
-        dz = (self.output_shape,) if self.activation is not None else ()
+        dz = (self.output_shape,) if self.derivative is not None else ()
         return (*dz, self.input_shape) if self.wants_input_gradient else dz
 
     def bind_scratch(self, rows: Sequence[Rows]) -> None:
         """Take the buffers for `scratch_shapes`."""
-        self._dz = rows[0] if self.activation is not None else None
+        self._dz = rows[0] if self.derivative is not None else None
         self._dx = rows[-1] if self.wants_input_gradient else None
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -135,8 +137,8 @@ class Dense(_Affine):
     """y = act(x W + b). x (N, D), W (D, U), b (U,), y (N, U)."""
 
     def __init__(self, name: str, n_inputs: int, n_units: int, activation: str | None = None):
-        super().__init__(name, (n_inputs,), (n_units,))
         self.activation = activation
+        super().__init__(name, (n_inputs,), (n_units,))
         self.parameters = (
             Parameter((n_inputs, n_units), n_inputs, n_units, is_weight=True),
             Parameter((n_units,), n_inputs, n_units, is_weight=False),
@@ -195,8 +197,8 @@ class Conv2D(_Affine):
         weight_shape = (kernel, kernel, input_shape[2] // groups, filters)
         self._window = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         geometry = conv2d_geometry((1, *input_shape), weight_shape, **self._window)
-        super().__init__(name, input_shape, geometry.output_shape[1:])
         self.activation = activation
+        super().__init__(name, input_shape, geometry.output_shape[1:])
         self._kernel_size = (kernel, kernel)
         taps = math.prod(weight_shape[:3])
         fan_out = kernel * kernel * filters // groups
@@ -259,8 +261,19 @@ class MaxPool2D(_Pool2D):
     def backward(self, dy):
         if self._dx is None:
             return None
-        dx = self._dx(dy.shape[0])
-        return self.k.max_pool2d_backward(dy, self._argmax(dy.shape[0]), dx.shape, out=dx, n_threads=self.n_threads)
+        n = dy.shape[0]
+        dz, dx = self._through_activation(dy), self._dx(n)
+        return self.k.max_pool2d_backward(dz, self._argmax(n), dx.shape, out=dx, n_threads=self.n_threads)
+
+
+def defer_derivative(before: Layer, after: Layer) -> None:
+    """Leave the derivative of an activation to the max pooling that follows.
+
+    Pooling passes a gradient on to the largest value of a window only, and that value is its own output. So the
+    derivative there can be worked out from the pooled values, which are a quarter as many or fewer.
+    """
+    if before.derivative is not None and isinstance(after, MaxPool2D):
+        before.derivative, after.derivative = None, before.derivative
 
 
 class AvgPool2D(_Pool2D):

@@ -23,12 +23,13 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from kernels import Kernels
 from models import initializers
-from models.layers import Layer, Rows, Shape
+from models.layers import Layer, Rows, Shape, defer_derivative
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ class Network:
 
     def _bind(self, parameters: Sequence[np.ndarray] | None) -> None:
         first_with_parameters = next((i for i, layer in enumerate(self.layers) if layer.parameters), 0)
+        for before, after in pairwise(self.layers):
+            defer_derivative(before, after)
         for i, layer in enumerate(self.layers):
             layer.wants_input_gradient = i > first_with_parameters
             layer.bind_kernels(self.kernels, self.n_threads)

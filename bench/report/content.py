@@ -6,6 +6,7 @@ The words for a cell of a table are made here, once, so that all formats say the
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,23 +18,24 @@ from bench.tables import DatasetTable, Summary, build_tables
 from bench.verdict import Verdict, judge
 
 BEST, INDISTINGUISHABLE = "best", "indistinguishable"
+NOTHING = "\N{EN DASH}"  # stands where no cell was planned
 
 #: what a reader sees -> where run.json may have it
 _PROVENANCE = (
-    ("Command", ("command", "argv")),
+    ("Command", ("command",)),
     ("Suite", ("suite.name", "suite")),
-    ("Started", ("utc_start", "utc")),
+    ("Started", ("utc_start",)),
     ("Ended", ("utc_end",)),
-    ("CPU", ("environment.cpu", "environment.cpu.name", "environment.cpu_name", "environment.cpu_model", "cpu")),
-    ("Cores", ("environment.cpu_count", "environment.cpus", "environment.cores", "environment.cpu.count")),
-    ("Memory", ("environment.memory_bytes", "environment.total_memory_bytes")),
-    ("Instruction set", ("environment.isa", "environment.instruction_set", "isa", "instruction_set")),
-    ("System", ("environment.platform", "environment.system", "platform")),
-    ("Python", ("environment.python", "environment.python_version", "python")),
-    ("Commit", ("environment.git_commit", "environment.commit", "environment.git.commit", "git_commit", "commit")),
-    ("Versions", ("environment.versions", "environment.packages", "versions")),
+    ("CPU", ("environment.cpu",)),
+    ("Cores", ("environment.cores", "environment.cpu_count")),
+    ("Memory", ("environment.memory_bytes",)),
+    ("Instruction set", ("environment.isa",)),
+    ("System", ("environment.platform",)),
+    ("Python", ("environment.python",)),
+    ("Commit", ("environment.git.commit", "environment.commit")),
+    ("Versions", ("environment.packages",)),
 )
-_DIRTY = ("environment.git_dirty", "environment.git.dirty", "environment.dirty", "git_dirty", "dirty")
+_DIRTY = ("environment.git.dirty",)
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def make(run: Run) -> Report:
 
 
 def score_text(summary: Summary | None, *, footnotes: bool = False) -> str:
-    """Return the words for a cell: its score and interval, or why there is none; "–" if it was not planned.
+    """Return the words for a cell: its score and interval, or why there is none; a dash if it was not planned.
 
     Examples
     --------
@@ -124,7 +126,7 @@ def score_text(summary: Summary | None, *, footnotes: bool = False) -> str:
     '92.0 ±2.9'
     """
     if summary is None:
-        return "–"
+        return NOTHING
     text = state_text(summary) if summary.interval is None else number_text(summary)
     if summary.interval is not None and not summary.complete:
         text += f" ({summary.n}/{summary.n_expected})"
@@ -147,7 +149,7 @@ def number_text(summary: Summary) -> str:
 def state_text(summary: Summary) -> str:
     """Return what became of a contestant that has no score: the most frequent status."""
     if not summary.statuses:
-        return "–"
+        return NOTHING
     return max(summary.statuses, key=lambda status: summary.statuses[status]).replace("_", " ")
 
 
@@ -164,12 +166,12 @@ def _provenance(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _get(manifest: Mapping[str, Any], places: tuple[str, ...]) -> Any:
-    """Return the first value of dotted places that is there and is no mapping (but versions are)."""
+    """Return the first value of dotted places that is there; only packages may be a mapping."""
     for place in places:
         value: Any = manifest
         for key in place.split("."):
             value = value.get(key) if isinstance(value, Mapping) else None
-        if value is not None and (not isinstance(value, Mapping) or place.endswith(("versions", "packages"))):
+        if value is not None and (not isinstance(value, Mapping) or place.endswith("packages")):
             return value
     return None
 
@@ -178,5 +180,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {v}" for k, v in value.items())
     if isinstance(value, (list, tuple)):
-        return " ".join(str(v) for v in value)
+        first, *rest = (str(v) for v in value)
+        return shlex.join([Path(first).name, *rest])  # where the program lies is of no use to a reader
     return str(value)

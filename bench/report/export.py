@@ -91,14 +91,15 @@ def _csv_cell(value: Any) -> str:
 
 
 def neutralize(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula.
+    """Return text that no spreadsheet takes for a formula, on one line.
 
     Examples
     --------
     >>> neutralize("=HYPERLINK(1)"), neutralize("lda")
     ("'=HYPERLINK(1)", 'lda')
     """
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else text
+    line = text.replace("\r", " ").replace("\n", " ")
+    return f"'{line}" if text[:1] in ("\t", "\r", "\n") or line.lstrip()[:1] in ("=", "+", "-", "@") else line
 
 
 def to_json(report: Report) -> str:

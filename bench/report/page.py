@@ -32,7 +32,8 @@ CHART_TITLES = {
     "heatmap": "Mean score by model and feature set",
     "pareto": "Score against time to train, with the Pareto front",
 }
-#: what the table can show: key -> (label, unit, scale, digits after the point or None for two significant, more is better)
+#: what the table can show: key -> (label, unit, scale, digits after the point, more is better); without digits, two
+#: significant ones are shown
 MEASURES = {
     "accuracy": ("accuracy", "%", 100, 1, True),
     "balanced_accuracy": ("balanced accuracy", "%", 100, 1, True),
@@ -48,8 +49,8 @@ MEASURES = {
 }
 #: columns of the drill-down
 FOLD_FIELDS = (
-    "seed", "repeat", "fold", "status", "accuracy", "balanced_accuracy", "log_loss", "r2", "rmse", "mae", "n_train", "n_test",
-    "n_features", "n_epochs", "converged", "time_import_s", "time_warmup_s", "time_features_s", "time_fit_s",
+    "seed", "repeat", "fold", "status", "accuracy", "balanced_accuracy", "log_loss", "r2", "rmse", "mae",
+    "n_train", "n_test", "n_features", "n_epochs", "converged", "time_import_s", "time_warmup_s", "time_features_s", "time_fit_s",
     "time_predict_s", "time_predict_one_s", "peak_memory_bytes", "threads_effective", "n_workers", "utc", "message",
     "traceback",
 )  # fmt: skip
@@ -68,7 +69,9 @@ def to_html(report: Report) -> str:
         css=Markup(_asset("report.css")),
         js=Markup(_asset("report.js")),
         vega=Markup(_vega()) if has_charts else "",
-        data=Markup(embed({"measures": _measures(), "fields": FOLD_FIELDS, "sections": [view["data"] for view in views]})),
+        data=Markup(
+            embed({"measures": _measures(), "fields": FOLD_FIELDS, "sections": [view["data"] for view in views]})
+        ),
     )
 
 
@@ -128,7 +131,7 @@ def _view(section: Section, slug: str) -> dict[str, Any]:
     return {
         "slug": slug,
         "section": section,
-        "topics": [(TOPICS[topic], text) for topic, text in section.verdict.sentences.items()],
+        "topics": [_topic(topic, text) for topic, text in section.verdict.sentences.items()],
         "lines": lines,
         "kinds": list(dict.fromkeys(line["family"] for line in lines if line["family"])),
         "measures": [(m, MEASURES[m][0]) for m in measured],
@@ -142,6 +145,13 @@ def _view(section: Section, slug: str) -> dict[str, Any]:
             "hashes": list(hashes),
         },
     }
+
+
+def _topic(topic: str, text: str) -> tuple[str, str]:
+    """Return a heading and its sentence, which need not begin with the same words."""
+    heading = TOPICS[topic]
+    rest = text.removeprefix(f"{heading}: ")
+    return heading, rest[:1].upper() + rest[1:]
 
 
 def _shared_data(themed: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -209,7 +219,7 @@ def _about(section: Section, summary: Summary) -> list[tuple[str, str]]:
     facts += [("Family", summary.family)] if summary.family else []
     facts += [("Threads", str(summary.threads)), ("Folds", f"{summary.n} of {summary.n_expected}")]
     if interval is not None:
-        facts.append(("Score", score_text(summary) + (" %" if summary.metric == "accuracy" else "")))
+        facts.append(("Accuracy, %" if summary.metric == "accuracy" else "R²", score_text(summary)))
         if interval.low is not None:
             digits, scale = (2, 100) if summary.metric == "accuracy" else (4, 1)
             facts.append(("95 % interval", f"{scale * interval.low:.{digits}f} to {scale * interval.high:.{digits}f}"))

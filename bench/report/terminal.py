@@ -10,12 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.content import BEST, INDISTINGUISHABLE, Report, Section, score_text
+from bench.report.content import BEST, INDISTINGUISHABLE, NOTHING, Report, Section, score_text
 from bench.tables import Summary
 from bench.verdict import seconds
 
 #: for terminals that are not UTF-8
-_ASCII = str.maketrans({"±": "+", "≈": "~", "–": "-", "−": "-", "²": "2", "…": ".", "·": "-"})
+_ASCII = str.maketrans({"±": "+", "≈": "~", "\N{EN DASH}": "-", "\N{MINUS SIGN}": "-", "²": "2", "…": ".", "·": "-"})
 _NARROWEST_NAME = 14
 
 
@@ -54,7 +54,7 @@ def _say(console: Console, text: str, style: str = "", indent: int = 0) -> None:
 
 def _score(section: Section, summary: Summary | None, plus_minus: str) -> Text:
     if summary is None:
-        return Text("– ", style="dim")
+        return Text(f"{NOTHING} ", style="dim")
     words = score_text(summary).replace(" ±", plus_minus)
     if summary.n and not summary.complete:  # the interval of fewer folds is not worth the width
         words = f"{words.split(plus_minus)[0].split(' ')[0]} {summary.n}/{summary.n_expected}"
@@ -77,9 +77,9 @@ def _time_unit(section: Section) -> tuple[str, float]:
 
 def _time(summary: Summary | None, scale: float) -> Text:
     if summary is None or "time_fit_s" not in summary.times:
-        return Text("–", style="dim")
+        return Text(NOTHING, style="dim")
     predict = summary.times.get("time_predict_s")
-    predict_text = "–" if predict is None else seconds(scale * predict)
+    predict_text = NOTHING if predict is None else seconds(scale * predict)
     return Text(f"{seconds(scale * summary.times['time_fit_s'])}/{predict_text}")
 
 
@@ -90,7 +90,10 @@ def _blocks(section: Section, console: Console, cells: Sequence[Callable[[Summar
     longest = max((name.cell_len for name in names), default=5)
     for cell in cells:
         columns = [
-            [_fit(t, console) for t in (Text(feature_set, "bold"), *(cell(table.cell(line, feature_set)) for line in table.lines))]
+            [
+                _fit(t, console)
+                for t in (Text(feature_set, "bold"), *(cell(table.cell(line, feature_set)) for line in table.lines))
+            ]
             for feature_set in table.feature_sets
         ]
         widths = [max(text.cell_len for text in column) + 1 for column in columns]

@@ -1,11 +1,11 @@
-"""Markdown and LaTeX: the verdict, the scores with seconds beside them, all times, the footnotes, and how it was made."""
+"""Markdown and LaTeX: the verdict, the scores with seconds beside them, all times, the footnotes, how it was made."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from bench.report.content import BEST, INDISTINGUISHABLE, Report, Section, score_text
+from bench.report.content import BEST, INDISTINGUISHABLE, NOTHING, Report, Section, score_text
 from bench.tables import Summary
 from bench.verdict import seconds
 
@@ -21,7 +21,9 @@ def to_markdown(report: Report) -> str:
     if report.provenance:
         parts.append("## How this table was made")
         parts.append("\n".join(f"- {label}: {escape_markdown(text)}" for label, text in report.provenance))
-        parts.append("Made from `rows.jsonl` and `run.json` by `depthbench report`; a column dictionary is docs/columns.md.")
+        parts.append(
+            "Made from `rows.jsonl` and `run.json` by `depthbench report`; docs/columns.md describes the columns."
+        )
     return "\n\n".join(parts) + "\n"
 
 
@@ -66,8 +68,8 @@ def _time_line(section: Section, line: tuple) -> list[str]:
 
 def _times(summary: Summary | None) -> str:
     if summary is None or "time_fit_s" not in summary.times:
-        return "–"
-    return f"{seconds(summary.times['time_fit_s'])} / {seconds(summary.times.get('time_predict_s')) or '–'}"
+        return NOTHING
+    return f"{seconds(summary.times['time_fit_s'])} / {seconds(summary.times.get('time_predict_s')) or NOTHING}"
 
 
 def _markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -75,7 +77,9 @@ def _markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> st
     widths = [max(len(row[i]) for row in [header, *lines]) for i in range(len(header))]
 
     def set_line(cells: Sequence[str]) -> str:
-        first, *rest = (cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(cells, widths, strict=True)))
+        first, *rest = (
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
+        )
         return f"| {' | '.join([first, *rest])} |"
 
     rule = "|".join(["-" * (widths[0] + 2), *("-" * (w + 1) + ":" for w in widths[1:])])
@@ -98,8 +102,9 @@ def escape_markdown(text: str) -> str:
 
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "≈": r"$\approx$", "−": r"$-$", "²": r"$^2$",
-    "–": "--", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", 
+    "±": r"$\pm$", "≈": r"$\approx$", "\N{MINUS SIGN}": r"$-$", "²": r"$^2$",
+    "\N{EN DASH}": "--", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}",
 }  # fmt: skip
 
 
@@ -135,7 +140,9 @@ def _latex_table(section: Section) -> str:
         cells = [_latex_cell(section, s) for s in section.cells(line)]
         body.append(_latex_line([table.labels[line], *times], cells))
     notes = [f"[{note.number}] {note.text}" for note in table.footnotes] + list(table.warnings)
-    caption = f"{section.dataset}: {section.verdict.headline} {section.legend}; bold: best; ≈: not distinguishable from it."
+    caption = (
+        f"{section.dataset}: {section.verdict.headline} {section.legend}; bold: best; ≈: not distinguishable from it."
+    )
     return "\n".join(
         [
             r"\begin{table}",
@@ -166,5 +173,3 @@ def _latex_cell(section: Section, summary: Summary | None) -> str:
     mark = section.mark(summary)
     text = rf"\textbf{{{text}}}" if mark == BEST else rf"{text} $\approx$" if mark == INDISTINGUISHABLE else text
     return text + (rf"\textsuperscript{{{','.join(map(str, summary.footnotes))}}}" if summary.footnotes else "")
-
-

@@ -1,7 +1,7 @@
 """Picks, at import, the compiled modules that fit this CPU.
 
-One source is compiled per instruction set (see ``kernels.pxi``); the best that both the compiler could build and the CPU
-can run is taken. ``DEPTHBENCH_ISA`` asks for another one; a higher one than the CPU has is refused, not tried.
+One source is compiled per instruction set (see ``kernels.pxi``); the best that both the compiler could build and the
+CPU can run is taken. ``DEPTHBENCH_ISA`` asks for another one; a higher one than the CPU has is refused, not tried.
 
     isa     needs of the CPU                  vector    tile (float32)
     v4      x86-64-v4: AVX-512 F BW CD DQ VL  64 bytes  12 x 32

@@ -50,6 +50,7 @@ def softmax_cross_entropy(cnp.ndarray logits, cnp.ndarray labels, cnp.ndarray ou
 cdef enum:
     BIAS_ROWS = 64      # rows added in the element's own precision before they go to the double sum
     BIAS_CHANNELS = 64
+    BIAS_FOLDED = 512
 
 
 cdef void bias_columns(const real* dy, real* db, Py_ssize_t n_rows, Py_ssize_t channels, Py_ssize_t c0,
@@ -75,10 +76,43 @@ cdef void bias_columns(const real* dy, real* db, Py_ssize_t n_rows, Py_ssize_t c
         db[c0 + c] = <real>total[c]
 
 
+cdef void bias_folded(const real* dy, real* db, Py_ssize_t n_rows, Py_ssize_t channels) noexcept nogil:
+    # Few channels: LANES rows are taken for one row of LANES * channels, so that vectors are full; then that is folded.
+    cdef double total[BIAS_FOLDED]
+    cdef real part[BIAS_FOLDED]
+    cdef double db_c
+    cdef Py_ssize_t width = channels * LANES, wide_rows = n_rows // LANES, row = 0, end, i, c
+    cdef const real* source
+    for i in range(width):
+        total[i] = 0
+    while row < wide_rows:
+        end = min(row + BIAS_ROWS, wide_rows)
+        for i in range(width):
+            part[i] = 0
+        while row < end:
+            source = dy + row * width
+            for i in range(width):
+                part[i] = part[i] + source[i]
+            row += 1
+        for i in range(width):
+            total[i] = total[i] + part[i]
+    for c in range(channels):
+        db_c = 0
+        for i in range(LANES):
+            db_c = db_c + total[i * channels + c]
+        for row in range(wide_rows * LANES, n_rows):
+            db_c = db_c + dy[row * channels + c]
+        db[c] = <real>db_c
+
+
 def bias_backward(cnp.ndarray dy, cnp.ndarray out, int n_threads):
     cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
     cdef real* db = <real*>cnp.PyArray_DATA(out)
     cdef Py_ssize_t n_rows = cnp.PyArray_DIM(dy, 0), channels = cnp.PyArray_DIM(dy, 1), block
+    if channels * LANES <= BIAS_FOLDED and n_rows >= 2 * LANES:
+        with nogil:
+            bias_folded(slopes, db, n_rows, channels)
+        return
     with nogil:
         for block in prange((channels + BIAS_CHANNELS - 1) // BIAS_CHANNELS, num_threads=n_threads, schedule="static"):
             bias_columns(slopes, db, n_rows, channels, block * BIAS_CHANNELS,

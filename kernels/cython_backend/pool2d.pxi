@@ -68,22 +68,26 @@ cdef inline void max_pool_vectors(const Window* s, const real* image, Py_ssize_t
         c += LANES
 
 
-cdef void max_pool_row(const Window* s, Py_ssize_t row, const real* x, real* y, int32_t* argmax) noexcept nogil:
-    # row = n * out_h + oh
-    cdef Py_ssize_t n = row // s.out_h, oh = row % s.out_h, ow, h0, h1, w0, w1, at
+cdef void max_pool_rows(const Window* s, Py_ssize_t row0, Py_ssize_t row1, const real* x, real* y,
+                        int32_t* argmax) noexcept nogil:
+    # Rows row0..row1 of N * OH, on this thread.
+    cdef Py_ssize_t row, n, oh, ow, h0, h1, w0, w1, at = row0 * s.out_w * s.channels
     cdef Py_ssize_t overshoot = (s.channels + LANES - 1) // LANES * LANES - s.channels
-    cdef Py_ssize_t n_pixels = s.in_h * s.in_w
-    cdef const real* image = x + n * n_pixels * s.channels
-    h0, h1 = first_of(oh, s.stride_h, s.pad_top), end_of(oh, s.stride_h, s.pad_top, s.kernel_h, s.in_h)
-    for ow in range(s.out_w):
-        w0, w1 = first_of(ow, s.stride_w, s.pad_left), end_of(ow, s.stride_w, s.pad_left, s.kernel_w, s.in_w)
-        at = (row * s.out_w + ow) * s.channels
-        # Too many elements may be written as long as they are this row's (and so overwritten next), and read inside x.
-        if ((s.out_w - 1 - ow) * s.channels >= overshoot
-                and (n < s.batch - 1 or (n_pixels - (h1 - 1) * s.in_w - w1) * s.channels >= overshoot)):
-            max_pool_vectors(s, image, h0, h1, w0, w1, y + at, argmax + at)
-        else:
-            max_pool_pixel(s, image, h0, h1, w0, w1, y + at, argmax + at)
+    cdef Py_ssize_t y_end = row1 * s.out_w * s.channels, x_end = s.batch * s.in_h * s.in_w * s.channels, image
+    for row in range(row0, row1):
+        n = row // s.out_h
+        oh = row - n * s.out_h
+        image = n * s.in_h * s.in_w * s.channels
+        h0, h1 = first_of(oh, s.stride_h, s.pad_top), end_of(oh, s.stride_h, s.pad_top, s.kernel_h, s.in_h)
+        for ow in range(s.out_w):
+            w0, w1 = first_of(ow, s.stride_w, s.pad_left), end_of(ow, s.stride_w, s.pad_left, s.kernel_w, s.in_w)
+            # Too many elements may be written where they are this thread's (and so overwritten next), and read inside x.
+            if (at + s.channels + overshoot <= y_end
+                    and image + ((h1 - 1) * s.in_w + w1) * s.channels + overshoot <= x_end):
+                max_pool_vectors(s, x + image, h0, h1, w0, w1, y + at, argmax + at)
+            else:
+                max_pool_pixel(s, x + image, h0, h1, w0, w1, y + at, argmax + at)
+            at += s.channels
 
 
 def max_pool2d(cnp.ndarray x, cnp.ndarray out, cnp.ndarray argmax, geometry, int n_threads):
@@ -91,10 +95,10 @@ def max_pool2d(cnp.ndarray x, cnp.ndarray out, cnp.ndarray argmax, geometry, int
     cdef const real* images = <const real*>cnp.PyArray_DATA(x)
     cdef real* y = <real*>cnp.PyArray_DATA(out)
     cdef int32_t* where = <int32_t*>cnp.PyArray_DATA(argmax)
-    cdef Py_ssize_t row
+    cdef Py_ssize_t rows = s.batch * s.out_h, share = (rows + n_threads - 1) // n_threads, t
     with nogil:
-        for row in prange(s.batch * s.out_h, num_threads=n_threads, schedule="static"):
-            max_pool_row(&s, row, images, y, where)
+        for t in prange(n_threads, num_threads=n_threads, schedule="static"):
+            max_pool_rows(&s, min(rows, t * share), min(rows, (t + 1) * share), images, y, where)
 
 
 cdef int max_pool_scatter(const real* dy, const int32_t* argmax, real* dx, Py_ssize_t n_windows, Py_ssize_t n_pixels,

@@ -11,7 +11,8 @@
     parallel.py        threads: parts of the work on a pool of Python threads, without the interpreter's lock
     implementation.py  the backend: addresses and sizes of arrays -> the functions above
 
-Kernels take addresses, not arrays: so a read-only array, a memory map and a plain array are one case, compiled once per
-dtype. The dtype is that of the first argument, a pointer or a number. Nothing is cached on disk (a cache goes stale when a
-module changes that the cached one imports, and fails where its folder is read-only); a kernel is compiled in a second or two.
+Kernels take addresses, not arrays: so a read-only array, a memory map and a plain array are one case, compiled once
+per dtype. The dtype is that of the first argument, a pointer or a number. Nothing is cached on disk (a cache goes
+stale when a module changes that the cached one imports, and fails where its folder is read-only); a kernel is
+compiled in a second or two.
 """

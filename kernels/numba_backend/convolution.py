@@ -1,4 +1,4 @@
-"""What a convolution needs beyond a product: its patches, and filters the other way round. See cython_backend/conv2d.pxi."""
+"""What a convolution needs beyond a product: its patches, and turned filters. See cython_backend/conv2d.pxi."""
 
 from __future__ import annotations
 

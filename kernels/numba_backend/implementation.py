@@ -29,7 +29,7 @@ def _end(array: np.ndarray) -> int:
 
 
 class _Memory(threading.local):
-    """Working memory of the calling thread, grown when needed and kept: new memory costs a page fault for each 4 KiB."""
+    """Working memory of the calling thread, grown and kept: new memory costs a page fault for each 4 KiB."""
 
     def __init__(self):
         self._bytes = np.empty(0, np.uint8)

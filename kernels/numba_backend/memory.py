@@ -1,7 +1,8 @@
 """Raw memory for Numba: typed pointers, vectors of the widest kind the CPU has, and exp, each a few LLVM instructions.
 
-A pointer is Numba's ``CPointer(float32 | float64 | int32 ...)``; functions that take one are generic in its type, and so
-written once for both dtypes. Nothing here checks a bound: callers have (``kernels/arguments.py``, ``kernels/shapes.py``).
+A pointer is Numba's ``CPointer(float32 | float64 | int32 ...)``; functions that take one are generic in its type, and
+so written once for both dtypes. Nothing here checks a bound: callers have (``kernels/arguments.py``,
+``kernels/shapes.py``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Packing: from matrices and image patches to the panels that the tile reads. The twin of cython_backend/pack.pxi.
 
-`Patches` describes a matrix that is never stored: element (pixel, tap) is the image pixel under kernel position number `tap`
-when the kernel stands at output pixel `pixel`:  source = (out * step + tap * tap_step + offset) / divisor, where that divides.
+`Patches` describes a matrix that is never stored: element (pixel, tap) is the image pixel under kernel position
+number `tap` when the kernel stands at output pixel `pixel`: source = (out * step + tap * tap_step + offset) /
+divisor, where that divides.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def copy_run(target, source, n):
 
 @kernel
 def copy_over(target, source, n, end):
-    """As copy_run, in whole vectors: what is too many is overwritten by the next run. Nothing at or behind `end` is read."""
+    """As copy_run, in whole vectors: what is too many, the next run overwrites. Nothing behind `end` is read."""
     lanes = lanes_of(source)
     if elements_between(source, end) < n + lanes:
         copy_run(target, source, n)
@@ -168,7 +169,7 @@ def pack_patches(p, image, end, i0, rows, k0, depth, panels):
 
 @kernel
 def pack_patches_transposed(p, image, end, i0, rows, k0, depth, panels, line):
-    """Rows of the transposed patch matrix (taps), by columns; `line` holds one column, and what is behind it is not used."""
+    """Rows of the transposed patch matrix (taps), by columns; `line` holds one column."""
     for k in range(depth):
         fill_taps(p, image, end, k0 + k, i0, rows, line)
         spread_column(line, rows, k, panels)

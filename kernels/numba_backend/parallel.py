@@ -1,8 +1,8 @@
 """Threads for Numba kernels: the work is cut into parts, which run on Python threads without the interpreter's lock.
 
-Numba's own threading layers cannot be entered by two threads at once (the one that is always there, "workqueue", ends the
-process then), and their size is global. Here a call asks for its number of threads and gets the same parts in the same order
-each time, so that a result repeats bit for bit.
+Numba's own threading layers cannot be entered by two threads at once (the one that is always there, "workqueue", ends
+the process then), and their size is global. Here a call asks for its number of threads and gets the same parts in the
+same order each time, so that a result repeats bit for bit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
 def _pool(n_threads: int) -> ThreadPoolExecutor:
-    """The pool of this process (a forked child has no threads of its parent) for so many threads beside the caller's."""
+    """The pool of this process (a forked child has none of its parent's threads)."""
     key = (os.getpid(), n_threads)
     with _lock:
         if key not in _pools:

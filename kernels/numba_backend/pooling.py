@@ -28,17 +28,18 @@ def max_pool(
         for ow in range(out_w):
             w0, w1 = clipped(ow, stride_w, pad_left, in_w, kernel_w)
             best, where = offset(y, (row * out_w + ow) * channels), offset(argmax, (row * out_w + ow) * channels)
+            source, place = offset(image, (h0 * in_w + w0) * channels), like(load(where, 0), h0 * in_w + w0)
             for c in range(channels):
-                value = load(image, (h0 * in_w + w0) * channels + c)
-                place = h0 * in_w + w0
-                for h in range(h0, h1):
-                    for w in range(w0, w1):
-                        v = load(image, (h * in_w + w) * channels + c)
-                        wins = (v > value) | (v != v)
-                        value = v if wins else value
-                        place = h * in_w + w if wins else place
-                store(best, c, value)
+                store(best, c, load(source, c))
                 store(where, c, place)
+            for h in range(h0, h1):
+                for w in range(w0, w1):
+                    source, place = offset(image, (h * in_w + w) * channels), like(load(where, 0), h * in_w + w)
+                    for c in range(channels):
+                        v, top = load(source, c), load(best, c)
+                        wins = (v > top) | (v != v)
+                        store(best, c, v if wins else top)
+                        store(where, c, place if wins else load(where, c))
 
 
 @kernel

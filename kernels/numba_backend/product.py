@@ -9,7 +9,17 @@ transposed. It computes rows i_begin..i_end over the depth k_begin..k_end, so th
 from __future__ import annotations
 
 from kernels.numba_backend.elementwise import activate
-from kernels.numba_backend.memory import TILE_ROWS, VECTOR_BYTES, kernel, lanes_of, like, load, offset, pointer_like, store
+from kernels.numba_backend.memory import (
+    TILE_ROWS,
+    VECTOR_BYTES,
+    kernel,
+    lanes_of,
+    like,
+    load,
+    offset,
+    pointer_like,
+    store,
+)
 from kernels.numba_backend.pack import (
     Patches,
     pack_b,

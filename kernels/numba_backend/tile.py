@@ -1,8 +1,8 @@
 """The register tile: a TILE_ROWS x (1 or 2 vectors) block of C that never leaves the registers.
 
 acc[i, :] += a[i, k] * b[k, :] for k = 0..depth-1, emitted as LLVM instructions, since a loop over a Python array of
-accumulators would keep them in memory. Layouts as in ``cython_backend/tile.pxi``: b is packed k by k; a by rows (a constant
-stride apart) or by columns.
+accumulators would keep them in memory. Layouts as in ``cython_backend/tile.pxi``: b is packed k by k; a by rows (a
+constant stride apart) or by columns.
 """
 
 from __future__ import annotations

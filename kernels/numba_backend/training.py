@@ -1,4 +1,4 @@
-"""Loss, bias gradient and optimizers: one pass over memory each. The twins of cython_backend/loss.pxi and optimizer.pxi."""
+"""Loss, bias gradient, optimizers: one pass over memory each. Twin of cython_backend/{loss,optimizer}.pxi."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ def cross_entropy(start, end, number, logits_address, labels_address, dlogits_ad
 
 @kernel
 def bias(start, end, number, dy_address, db_address, part_address, total_address, n_rows, channels):
-    """db of channels start..end. `part` (numbers) and `total` (doubles) are working memory of `channels` elements each."""
-    dy, db, part = pointer_like(number, dy_address), pointer_like(number, db_address), pointer_like(number, part_address)
+    """db of channels start..end. `part` and `total` (doubles) are working memory for `channels` elements."""
+    dy, db = pointer_like(number, dy_address), pointer_like(number, db_address)
+    part = pointer_like(number, part_address)
     total = pointer_like(0.0, total_address)
     for c in range(start, end):
         store(total, c, 0.0)
@@ -62,7 +63,8 @@ def bias(start, end, number, dy_address, db_address, part_address, total_address
 @kernel
 def sgd(start, end, w_address, dw_address, velocity_address, rate, momentum, nesterov, decay):
     """Elements start..end; formula in kernels/api/training.py."""
-    w, dw, velocity = pointer_like(rate, w_address), pointer_like(rate, dw_address), pointer_like(rate, velocity_address)
+    w, dw = pointer_like(rate, w_address), pointer_like(rate, dw_address)
+    velocity = pointer_like(rate, velocity_address)
     for i in range(start, end):
         g = load(dw, i) + decay * load(w, i)
         v = momentum * load(velocity, i) + g

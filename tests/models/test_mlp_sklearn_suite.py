@@ -17,7 +17,10 @@ import kernels
 import models
 
 # The suite brings its own idea of which warnings matter; scikit-learn's convergence warnings are most of them.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 
 def _with_ours() -> dict:

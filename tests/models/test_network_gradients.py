@@ -93,3 +93,12 @@ def test_nobody_works_out_the_gradient_of_the_data(name):
     assert not first.wants_input_gradient
     assert first._dx is None
     assert all(layer.wants_input_gradient for layer in network.layers[network.layers.index(first) + 1 :])
+
+
+def test_max_pooling_takes_over_the_derivative_before_it():
+    """And leaves the caller's layers alone, so that networks with other neighbours can be made of them."""
+    layers = build(["c3k3p1", "m2", "a2", "c3k1", "a2", "out"], (8, 8, 1), 3)
+    network = Network(layers, kernels=kernels.load(FASTEST), max_batch=2)
+    assert [layer.derivative for layer in network.layers] == [None, "relu", None, "relu", None, None, None]
+    assert [layer.derivative for layer in network.replica(1).layers] == [None, "relu", None, "relu", None, None, None]
+    assert [layer.derivative for layer in layers] == ["relu", None, None, "relu", None, None, None]
