@@ -21,7 +21,7 @@ from setuptools.command.build_ext import build_ext
 
 BACKEND = "kernels/cython_backend"
 
-#: instruction set -> compiler flags. The same list, with what the CPU must have, stands in kernels/cython_backend/loader.py.
+#: Instruction set -> compiler flags. What each asks of the CPU stands in kernels/cython_backend/loader.py.
 ISA_FLAGS = {
     "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     "v3": ["-march=x86-64-v3"],
@@ -31,7 +31,7 @@ ISA_FLAGS = {
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 ISAS = ("v4", "v3", "v2") if X86 else ("plain",)
 
-#: No -ffast-math: NaN checks must hold. These two free the vectoriser from errno and from floating-point traps, no more.
+#: No -ffast-math: NaN checks must hold. These free the vectoriser from errno and from floating-point traps, no more.
 OPTIMISE = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 #: The tile's loops over its rows must vanish, so that its accumulators become registers.
 UNROLL = ["--param=max-completely-peeled-insns=2000", "--param=max-completely-peel-times=64"]

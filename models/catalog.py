@@ -13,7 +13,7 @@ _MLP = {"classifier": "models:MLPClassifier", "regressor": "models:MLPRegressor"
 _MLP_TAKES = ("random_state", "n_jobs", "backend")
 _MLP_SPACE = {"alpha": (1e-5, 1e-4, 1e-3, 1e-2), "learning_rate_init": (3e-4, 1e-3, 3e-3, 1e-2)}
 _CONV_TAKES = (*_MLP_TAKES, "image_shape")
-_CONV_SPACE = {"learning_rate_init": (3e-4, 1e-3, 3e-3), "alpha": (0.0, 1e-4, 1e-3), "batch_size": (32, 64, 128)}
+_CONV_SPACE = {"learning_rate_init": (0.01, 0.02, 0.05), "alpha": (0.0, 0.05, 0.1), "batch_size": (32, 64, 128)}
 
 DEEP_MODELS = (
     Model(
@@ -48,9 +48,7 @@ DEEP_MODELS = (
         "two convolutions, 16 and 32 filters of 3x3",
         DEEP,
         classifier="models:ConvNetClassifier",
-        params={
-            "architecture": "conv16_32", "solver": "adam", "learning_rate_init": 1e-3, "batch_size": 32, "max_iter": 30
-        },
+        params={"architecture": "conv16_32", "batch_size": 32, "max_iter": 30},
         space=_CONV_SPACE,
         takes=_CONV_TAKES,
         accepts="image",
@@ -61,9 +59,7 @@ DEEP_MODELS = (
         "LeCun's network of 1998 with ReLU and max pooling",
         DEEP,
         classifier="models:ConvNetClassifier",
-        params={
-            "architecture": "lenet5", "solver": "adam", "learning_rate_init": 1e-3, "batch_size": 64, "max_iter": 20
-        },
+        params={"architecture": "lenet5", "batch_size": 64, "max_iter": 20},
         space=_CONV_SPACE,
         takes=_CONV_TAKES,
         accepts="image",

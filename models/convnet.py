@@ -103,7 +103,7 @@ class ConvNetClassifier(
     --------
     >>> from sklearn.datasets import load_digits
     >>> digits = load_digits()
-    >>> model = ConvNetClassifier(["c8k3", "m2", "out"], max_iter=8, random_state=0, backend="reference")
+    >>> model = ConvNetClassifier(["c8k3", "m2", "out"], max_iter=15, random_state=0, backend="reference")
     >>> model.fit(digits.images[:500], digits.target[:500]).score(digits.images[500:700], digits.target[500:700]) > 0.8
     True
     >>> model.transform(digits.images[:2]).shape
