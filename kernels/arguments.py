@@ -160,11 +160,11 @@ def factor(name: str, value: Any, dtype: np.dtype) -> float:
     return result if dtype.itemsize == 8 else ctypes.c_float(result).value  # past the largest: inf, without a warning
 
 
-def number(name: str, value: Any, *, minimum: float = -math.inf, below: float = math.inf) -> float:
-    """Return a finite real number with minimum <= number < below."""
+def number(name: str, value: Any, dtype: np.dtype, *, minimum: float = -math.inf, below: float = math.inf) -> float:
+    """Return a real number with minimum <= number < below that is finite in the arrays' dtype."""
     result = real(name, value)
-    if not math.isfinite(result) or not minimum <= result < below:
-        raise ValueError(f"{name} must be a finite number with {minimum} <= {name} < {below}, got {result}")
+    if not math.isfinite(factor(name, value, dtype)) or not minimum <= result < below:
+        raise ValueError(f"{name} must be a finite number of {dtype} with {minimum} <= {name} < {below}, got {result}")
     return result
 
 

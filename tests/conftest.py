@@ -12,11 +12,10 @@ import pytest
 
 import kernels
 
-# No deadline: the first call of a kernel may compile it. In CI the same examples at every run; elsewhere new ones, so
-# that the search goes on. Nothing is stored: tests leave no files behind.
-hypothesis.settings.register_profile("home", deadline=None, database=None, print_blob=True)
-hypothesis.settings.register_profile("ci", parent=hypothesis.settings.get_profile("home"), derandomize=True)
-hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "home")
+# No deadline: the first call of a kernel may compile it. The same examples at every run, so that a fresh clone passes or
+# fails for what it is; the long searches (marker `slow`), in processes of their own, draw new ones. Nothing is stored.
+hypothesis.settings.register_profile("repeatable", deadline=None, database=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("repeatable")
 
 
 @pytest.fixture(params=kernels.backends(), scope="session")

@@ -78,10 +78,10 @@ class Training(Base):
         w_new = check.in_place("w", w, w.dtype, w.shape, dw)
         v_new = check.in_place("velocity", velocity, w.dtype, w.shape, dw, w)
         options = (
-            check.number("learning_rate", learning_rate, minimum=0.0),
-            check.number("momentum", momentum, minimum=0.0),
+            check.number("learning_rate", learning_rate, w.dtype, minimum=0.0),
+            check.number("momentum", momentum, w.dtype, minimum=0.0),
             check.flag("nesterov", nesterov),
-            check.number("weight_decay", weight_decay, minimum=0.0),
+            check.number("weight_decay", weight_decay, w.dtype, minimum=0.0),
         )
         n_threads = check.threads("n_threads", n_threads)
         dw = check.contiguous(dw).reshape(-1)
@@ -125,11 +125,11 @@ class Training(Base):
         v_new = check.in_place("v", v, w.dtype, w.shape, dw, w, m)
         options = (
             integer("step", step, minimum=1),
-            check.number("learning_rate", learning_rate, minimum=0.0),
-            check.number("beta_1", beta_1, minimum=0.0, below=1.0),
-            check.number("beta_2", beta_2, minimum=0.0, below=1.0),
-            check.number("epsilon", epsilon, minimum=0.0),
-            check.number("weight_decay", weight_decay, minimum=0.0),
+            check.number("learning_rate", learning_rate, w.dtype, minimum=0.0),
+            check.number("beta_1", beta_1, w.dtype, minimum=0.0, below=1.0),
+            check.number("beta_2", beta_2, w.dtype, minimum=0.0, below=1.0),
+            check.number("epsilon", epsilon, w.dtype, minimum=0.0),
+            check.number("weight_decay", weight_decay, w.dtype, minimum=0.0),
         )
         n_threads = check.threads("n_threads", n_threads)
         dw = check.contiguous(dw).reshape(-1)

@@ -234,6 +234,7 @@ def sgd_update(w, dw, velocity, learning_rate, momentum, nesterov, weight_decay,
     run(training.sgd, _pieces(w.size, n_threads), *addresses, *options)
 
 
+@np.errstate(over="ignore")
 def adam_update(w, dw, m, v, step, learning_rate, beta_1, beta_2, epsilon, weight_decay, n_threads):
     real = w.dtype.type
     addresses = _address(w), _address(dw), _address(m), _address(v)

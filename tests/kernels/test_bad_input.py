@@ -326,7 +326,7 @@ def test_sizes_that_are_none(backend, kernel, option):
         ("sgd_update", {"weight_decay": math.inf}, ValueError, "weight_decay must be a finite number"),
         ("adam_update", {"step": 0}, ValueError, "step must be between 1"),
         ("adam_update", {"step": 1.0}, TypeError, "step must be an integer"),
-        ("adam_update", {"beta_1": 1.0}, ValueError, "beta_1 must be a finite number with 0.0 <= beta_1 < 1.0"),
+        ("adam_update", {"beta_1": 1.0}, ValueError, "beta_1 must .* of float64 with 0.0 <= beta_1 < 1.0"),
         ("adam_update", {"beta_2": -0.1}, ValueError, "beta_2 must be a finite number"),
         ("adam_update", {"epsilon": -1e-8}, ValueError, "epsilon must be a finite number"),
         ("adam_update", {"v": ones(2, 2)}, ValueError, r"v must have shape \(2, 3\)"),
@@ -395,6 +395,16 @@ def test_factors_are_rounded_to_the_dtype(backend):
     assert np.isnan(backend.gemm(a, b, alpha=1e-60)).all()
     assert np.isposinf(backend.gemm(b, b, alpha=1e60)).all()
     assert (backend.gemm(b, b, beta=1e-60, out=out) == 1.0).all()
+
+
+def test_rates_that_float32_cannot_hold_are_refused(backend):
+    w, dw, velocity = (np.ones(3, np.float32) for _ in range(3))
+    with pytest.raises(ValueError, match=r"learning_rate must be a finite number of float32 .*, got 1e\+39"):
+        backend.sgd_update(w, dw, velocity, learning_rate=1e39)
+    assert (w == 1).all()
+    # One that only the correction of Adam's first steps carries beyond float32 is taken, without a warning.
+    backend.adam_update(w, dw, velocity, np.ones(3, np.float32), step=1, learning_rate=3e38)
+    assert (w < -1e37).all()
 
 
 def test_too_many_or_unknown_arguments(backend):

@@ -28,7 +28,7 @@ from kernels.validation import compare, outputs
 ROOT = Path(__file__).parents[2]
 KERNELS = [spec.name for spec in SPECS]
 EXPECTED = (ValueError, TypeError)
-COMMON = {"suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow], "deadline": None}
+COMMON = {"suppress_health_check": [HealthCheck.too_slow], "deadline": None, "database": None}
 
 # -- strategies --------------------------------------------------------------------------------------------------------
 
@@ -242,27 +242,38 @@ def refused_or_answered(backend, kernel: str, call: dict) -> None:
         assert str(error)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_nearly_valid_calls(backend, kernel):
+def search_near(backend, kernel: str, examples: int) -> list[bool]:
+    """Draw nearly valid calls; return of each whether it was answered."""
     answered = []
 
-    @settings(max_examples=60, **COMMON)
+    @settings(max_examples=examples, **COMMON)
     @given(calls(kernel))
     def search(call):
         answered.append(holds(backend, kernel, call))
 
     search()
-    assert any(answered), "no call reached the kernel: the search tests nothing"
+    return answered
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_junk(backend, kernel):
-    @settings(max_examples=60, **COMMON)
+def search_far(backend, kernel: str, examples: int) -> None:
+    """Draw calls with junk in them."""
+
+    @settings(max_examples=examples, **COMMON)
     @given(junk(kernel))
     def search(call):
         refused_or_answered(backend, kernel, call)
 
     search()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_nearly_valid_calls(backend, kernel):
+    assert any(search_near(backend, kernel, 60)), "no call reached the kernel: the search tests nothing"
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_junk(backend, kernel):
+    search_far(backend, kernel, 60)
 
 
 LARGE = """
@@ -280,10 +291,8 @@ def search_widely(name: str, examples: int) -> None:
     backend = kernels.load(name)
     for kernel in KERNELS:
         print(kernel, flush=True)
-        near = given(calls(kernel))(lambda call, kernel=kernel: holds(backend, kernel, call))
-        far = given(junk(kernel))(lambda call, kernel=kernel: refused_or_answered(backend, kernel, call))
-        for search in (near, far):
-            settings(max_examples=examples, database=None, **COMMON)(search)()
+        search_near(backend, kernel, examples)
+        search_far(backend, kernel, examples)
 
 
 @pytest.mark.slow
