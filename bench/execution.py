@@ -173,6 +173,8 @@ class Bench:
         ready = self._warmed_up(cell, data, X_train, y_train, seed)
         model = self._build(cell, data, seed)
         self.on_phase("fit")
+        if set(thread_pools.effective_threads().values()) != {cell.threads}:
+            thread_pools.set_threads(cell.threads)  # a pool loaded since, or left otherwise by the model before
         random.seed(seed)
         np.random.seed(seed)
         memory = PeakMemory()

@@ -109,7 +109,6 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
     if not writer.is_new:
         resumed = [*writer.manifest.get("resumed", []), {"utc": store.utc_now(), "command": command}]
         writer.update_manifest(utc_end=None, resumed=resumed)
-    console.print(f"run {writer.manifest['run_id']} -> {writer.folder}", markup=False, highlight=False, soft_wrap=True)
     executor = LocalExecutor(
         _context(suite, writer.folder / CACHE),
         writer.folder / LOGS,
@@ -125,6 +124,7 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
         environment = {**machine(), **checked["environment"]}
         facts = {k: asdict(v) for k, v in datasets.items()}
         writer.update_manifest(environment=environment, n_cells=len(cells), datasets=facts)
+        console.print(f"run {writer.manifest['run_id']} -> {writer.folder}", markup=False, highlight=False, soft_wrap=True)
         _run_cells(cells, executor, writer, console, datasets, own_models)
     shutil.rmtree(writer.folder / CACHE, ignore_errors=True)
     _remove_empty_logs(writer.folder / LOGS)

@@ -15,7 +15,9 @@ Classification is scored by accuracy, regression by R^2, and the two never stand
 from __future__ import annotations
 
 import math
+import re
 import statistics as stdlib_statistics
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +39,10 @@ MEAN_SCORES = ("accuracy", "balanced_accuracy", "log_loss", "r2", "rmse", "mae")
 MEDIAN_TIMES = (
     "time_import_s", "time_warmup_s", "time_features_s", "time_fit_s", "time_predict_s", "time_predict_one_s",
 )  # fmt: skip
+
+
+#: A footnote is cut there; the rows hold the whole message, and the page shows it.
+MESSAGE_LENGTH = 300
 
 
 class HashMismatch(ValueError):
@@ -336,25 +342,29 @@ def _labels(lines: Sequence[LineKey]) -> dict[LineKey, str]:
 def _footnotes(
     summaries: Mapping[ContestantKey, Summary],
 ) -> tuple[list[Footnote], dict[ContestantKey, tuple[int, ...]]]:
-    """Say each reason once, with all the contestants and folds that it hit."""
+    """Say each reason once, with all the contestants and folds that it hit.
+
+    Reasons that differ only by the name of the feature set are one: the name becomes "...".
+    """
     labels = _labels(list({s.line: None for s in summaries.values()}))
-    hit: dict[tuple[str, str], dict[ContestantKey, int]] = defaultdict(dict)
+    hit: dict[tuple[str, str], dict[ContestantKey, tuple[str, int]]] = defaultdict(dict)
     for key, summary in summaries.items():
         for status, message, count in _troubles(summary):
-            hit[status, message][key] = count
+            pattern = re.sub(rf"(?<!\w){re.escape(summary.feature_set)}(?!\w)", "...", message)
+            hit[status, pattern][key] = (message, count)
     footnotes: list[Footnote] = []
     numbers: dict[ContestantKey, tuple[int, ...]] = defaultdict(tuple)
-    for (status, message), contestants in hit.items():
+    for (status, pattern), contestants in hit.items():
         number = len(footnotes) + 1
         by_line: dict[str, list[str]] = defaultdict(list)
-        for key, count in contestants.items():
+        for key, (_, count) in contestants.items():
             numbers[key] += (number,)
-            all_folds = count == summaries[key].n_expected
-            by_line[labels[summaries[key].line]].append(
-                key[0] if all_folds else f"{key[0]} ({count} of {summaries[key].n_expected} folds)"
-            )
+            n = summaries[key].n_expected
+            by_line[labels[summaries[key].line]].append(key[0] if count == n else f"{key[0]} ({count} of {n} folds)")
+        said = {message for message, _ in contestants.values()}
         who = "; ".join(f"{line} on {', '.join(sets)}" for line, sets in by_line.items())
-        footnotes.append(Footnote(number, f"{status.replace('_', ' ')}: {who}: {message}"))
+        why = textwrap.shorten(said.pop() if len(said) == 1 else pattern, MESSAGE_LENGTH, placeholder=" ...")
+        footnotes.append(Footnote(number, f"{status.replace('_', ' ')}: {who}: {why}"))
     return footnotes, dict(numbers)
 
 

@@ -2,15 +2,17 @@
 
 How it is reached, for one data set:
 
-1. The **best** contestant (model on feature set, all folds finished) is the one with the highest mean.
-2. Every other one is compared with it, fold by fold, by the corrected resampled t-test (`statistics.compare_paired`).
-   The p-values are adjusted in the order of simplicity (`statistics.adjust_in_order`); those below 0.05 are *worse*.
+1. The **best** contestant (model on feature set, all folds finished) is the one with the highest mean. But among many
+   contestants the highest is also the luckiest on these very folds. So nothing is compared with its own scores: the
+   **reference** takes, for each fold, the score there of the contestant that is best on the *other* folds. That is
+   what one gets by picking from such a table, and luck on a fold has no part in the choice.
+2. Every contestant is compared with the reference, fold by fold, by the corrected resampled t-test
+   (`statistics.compare_paired`). The p-values are adjusted in the order of simplicity (`statistics.adjust_in_order`);
+   those below 0.05 are *worse*.
 3. The **simplest** contestant that is not worse is the answer. That is not proof that it is as good: with few folds
    much goes unseen, so the smallest difference that could have been seen stands beside it.
-4. What **depth gains** is the paired difference between the best deep and the best classical contestant.
-
-The best is picked on the same folds that compare it, so its lead is flattered. A second figure says what is left when
-both contestants are picked, for each fold, on the other folds alone.
+4. What **depth gains** is the paired difference of two references: the best deep and the best classical contestant,
+   each picked on the other folds.
 """
 
 from __future__ import annotations
@@ -31,6 +33,12 @@ ALPHA = 1.0 - CONFIDENCE
 WALK_CONFIDENCE = 1.0 - ALPHA / 2
 
 
+CAUTION = (
+    "The highest mean is flattered, as it was picked on the folds that show it; so every comparison picks the best, "
+    "for each fold, on the other folds only. Not distinguishable does not mean equal."
+)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What one table allows to be said. ``sentences`` maps a topic to its sentence, in reading order."""
@@ -43,8 +51,7 @@ class Verdict:
     best_deep: Summary | None = None
     best_classical: Summary | None = None
     gain: Comparison | None = None
-    gain_selected: Comparison | None = None
-    comparisons: Mapping[ContestantKey, Comparison] = field(default_factory=dict)  # best minus contestant
+    comparisons: Mapping[ContestantKey, Comparison] = field(default_factory=dict)  # reference minus contestant
     p_adjusted: Mapping[ContestantKey, float] = field(default_factory=dict)
     order: tuple[ContestantKey, ...] = ()  # by simplicity
 
@@ -85,12 +92,10 @@ def judge(table: DatasetTable, manifest: Mapping[str, Any] | None = None) -> Ver
         )
         return Verdict(table.dataset, text, {"best": lead}, best=best, order=order)
     others = [s for s in in_order if s.key != best.key]
-    comparisons = {s.key: _compare(best, s) for s in others}
-    tested = [s for s in others if comparisons[s.key].p_value is not None]
-    adjusted = adjust_in_order([comparisons[s.key].p_value for s in tested])
-    p_adjusted = {s.key: p for s, p in zip(tested, adjusted, strict=True)}
-    # what could not be tested was not found worse either
-    p_adjusted |= {s.key: 1.0 for s in others if comparisons[s.key].p_value is None}
+    reference = reference_scores(ranked)
+    comparisons = {s.key: _compare(reference, s) for s in others}
+    adjusted = adjust_in_order([_p_worse(comparisons[s.key]) for s in others])
+    p_adjusted = {s.key: p for s, p in zip(others, adjusted, strict=True)}
     simplest = next(s for s in in_order if s.key == best.key or p_adjusted[s.key] >= ALPHA)
     deep = next((s for s in ranked if is_deep(s)), None)
     classical = next((s for s in ranked if not is_deep(s)), None)
@@ -103,8 +108,7 @@ def judge(table: DatasetTable, manifest: Mapping[str, Any] | None = None) -> Ver
         simplest=simplest,
         best_deep=deep,
         best_classical=classical,
-        gain=_compare(deep, classical) if both else None,
-        gain_selected=_selected_gain(ranked) if both else None,
+        gain=_gain(ranked) if both else None,
         comparisons=comparisons,
         p_adjusted=p_adjusted,
         order=order,
@@ -165,7 +169,7 @@ def _in_words(table: DatasetTable, v: Verdict) -> Verdict:
         sentences["gain"] = f"No {kind} model finished every fold: what depth gains and costs was not measured."
     if peers := _peers_sentence(table, v):
         sentences["peers"] = peers
-    sentences["caution"] = _caution_sentence(v)
+    sentences["caution"] = CAUTION
     return replace(v, headline=_headline(table, v), sentences=sentences)
 
 
@@ -181,8 +185,7 @@ def _headline(table: DatasetTable, v: Verdict) -> str:
     if v.gain.conclusive and v.gain.difference > 0:
         return f"Borderline: depth gains when tested alone, yet {simplest} withstands {n_comparisons(v)} comparisons."
     if v.gain.conclusive:
-        beaten = table.name(v.best_deep)
-        return f"Depth does not pay here: {table.name(v.best_classical)} beats the best deep contestant, {beaten}."
+        return "Depth does not pay here: the best classical contestant beats the best deep one."
     return f"No case for depth here: {simplest} is not distinguishably worse than the best."
 
 
@@ -197,12 +200,13 @@ def _simplest_sentence(table: DatasetTable, v: Verdict) -> str:
         if all(p < ALPHA for p in v.p_adjusted.values()):
             return f"{table.name(best)} is best ({score(best)}); every other contestant is distinguishably worse."
         return f"{table.name(best)} is best ({score(best)}), and everything simpler is distinguishably worse."
-    c = _compare(best, simplest, confidence=WALK_CONFIDENCE)
-    text = (
-        f"The simplest contestant that is not distinguishably worse than the best is {table.name(simplest)}, "
-        f"{score(simplest)}; best is {table.name(best)}, {score(best)}, ahead by {difference(c, table.metric)}"
+    c = _compare(reference_scores(table.ranked), simplest, confidence=WALK_CONFIDENCE)
+    lead = f"ahead by {difference(c, table.metric)}" if c.difference > 0 else "not ahead at all"
+    return (
+        f"{table.name(simplest)} ({score(simplest)}) is the simplest contestant that is not distinguishably worse than "
+        f"the best; highest is {table.name(best)} ({score(best)}). The best, picked for each fold on the other folds, "
+        f"is {lead}{_detectable(c, table.metric)}"
     )
-    return text + _detectable(c, table.metric)
 
 
 def _detectable(c: Comparison, metric: str) -> str:
@@ -214,11 +218,12 @@ def _detectable(c: Comparison, metric: str) -> str:
 
 def _gain_sentence(table: DatasetTable, v: Verdict) -> str:
     deep, classical, gain = v.best_deep, v.best_classical, v.gain
-    who = f"{table.name(deep)} {score(deep)} against {table.name(classical)} {score(classical)}"
     size = difference(gain, table.metric)
+    who = f"Highest deep: {table.name(deep)}, {score(deep)}; "
+    who += f"highest classical: {table.name(classical)}, {score(classical)}."
     if gain.conclusive:
-        return f"What depth {'gains' if gain.difference > 0 else 'gives'}: {size}, {who}."
-    return f"Whether depth gains anything this run cannot tell: {size}, {who}{_detectable(gain, table.metric)}"
+        return f"What depth gains: {size}. {who}"
+    return f"Whether depth gains anything this run cannot tell: {size}{_detectable(gain, table.metric)} {who}"
 
 
 def _cost_sentence(v: Verdict) -> str:
@@ -261,49 +266,56 @@ def _peers_sentence(table: DatasetTable, v: Verdict) -> str | None:
     return f"{who}; of them all, fastest to fit is {fit}, fastest to predict {predict}."
 
 
-def _caution_sentence(v: Verdict) -> str:
-    text = "The best was picked on the same folds that compare it, so its lead is flattered"
-    if v.gain_selected is None:
-        return text + "."
-    if v.gain_selected == v.gain:
-        return f"{text}; picked on the other folds only, both sides of the comparison stay the same for every fold."
-    size = difference(v.gain_selected, v.best.metric)
-    return f"{text}: with both sides picked on the other folds only, what depth gains is {size}."
+def reference_scores(contestants: Sequence[Summary]) -> dict[FoldKey, float]:
+    """Return, for each fold, the score there of the contestant that is best on the other folds of the same repeat.
+
+    Parameters
+    ----------
+    contestants : sequence of Summary
+        All with the same folds, best first: it breaks ties.
+    """
+    repeats: dict[tuple[int, int], list[FoldKey]] = defaultdict(list)
+    for key in contestants[0].scores:
+        repeats[key[:2]].append(key)
+    found: dict[FoldKey, float] = {}
+    for keys in repeats.values():
+        totals = [(math.fsum(s.scores[key] for key in keys), s.scores) for s in contestants]
+        for held_out in keys:
+            _, picked = max(totals, key=lambda total: total[0] - total[1][held_out])
+            found[held_out] = picked[held_out]
+    return found
 
 
-def _compare(first: Summary, second: Summary, *, confidence: float = CONFIDENCE) -> Comparison:
-    keys = [key for key in first.scores if key in second.scores]
+def _gain(ranked: Sequence[Summary]) -> Comparison:
+    deep = reference_scores([s for s in ranked if is_deep(s)])
+    classical = reference_scores([s for s in ranked if not is_deep(s)])
+    return _compare_scores(deep, classical, ranked[0], CONFIDENCE)
+
+
+def _compare(reference: Mapping[FoldKey, float], contestant: Summary, *, confidence: float = CONFIDENCE) -> Comparison:
+    return _compare_scores(reference, contestant.scores, contestant, confidence)
+
+
+def _compare_scores(
+    first: Mapping[FoldKey, float], second: Mapping[FoldKey, float], sizes_of: Summary, confidence: float
+) -> Comparison:
     return compare_paired(
-        [first.scores[k] for k in keys],
-        [second.scores[k] for k in keys],
-        first.test_train_ratio,
-        n_test=_test_size(first),
+        list(first.values()),
+        [second[key] for key in first],
+        sizes_of.test_train_ratio,
+        n_test=_test_size(sizes_of),
         confidence=confidence,
     )
+
+
+def _p_worse(comparison: Comparison) -> float:
+    """Return the p-value of being worse than the reference: two-sided, and 1 for what is ahead or cannot be tested."""
+    return 1.0 if comparison.p_value is None or comparison.difference <= 0.0 else comparison.p_value
 
 
 def _test_size(summary: Summary) -> float | None:
     sizes = [row.n_test for row in summary.scored_rows]
     return sum(sizes) / len(sizes) if summary.metric == "accuracy" and sizes and all(sizes) else None
-
-
-def _selected_gain(ranked: Sequence[Summary]) -> Comparison | None:
-    """Compare deep with classical where, for each fold, either side is picked on the other folds of that repeat."""
-    repeats: dict[tuple[int, int], list[FoldKey]] = defaultdict(list)
-    for key in ranked[0].scores:
-        repeats[key[:2]].append(key)
-    if any(len(keys) < MIN_FOLDS for keys in repeats.values()):
-        return None
-    sides = [[s for s in ranked if is_deep(s)], [s for s in ranked if not is_deep(s)]]
-    deep, classical = (
-        [_pick(side, keys, held_out).scores[held_out] for keys in repeats.values() for held_out in keys]
-        for side in sides
-    )
-    return compare_paired(deep, classical, ranked[0].test_train_ratio, n_test=_test_size(ranked[0]))
-
-
-def _pick(side: Sequence[Summary], keys: Sequence[FoldKey], held_out: FoldKey) -> Summary:
-    return max(side, key=lambda s: math.fsum(s.scores[k] for k in keys if k != held_out))
 
 
 def _undecided(table: DatasetTable, text: str) -> Verdict:

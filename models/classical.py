@@ -44,8 +44,9 @@ CLASSICAL_MODELS = (
         "quadratic discriminant analysis, covariances shrunk",
         CLASSICAL,
         classifier="sklearn.discriminant_analysis:QuadraticDiscriminantAnalysis",
-        params={"reg_param": 0.1},  # plain QDA is singular where a pixel never changes
-        space={"reg_param": (0.001, 0.01, 0.1, 0.3, 0.5)},
+        # plain QDA is singular where a pixel never changes, or where a class has fewer samples than there are features
+        params={"solver": "eigen", "shrinkage": 0.1},
+        space={"shrinkage": (0.01, 0.03, 0.1, 0.2, 0.4)},
     ),
     Model(
         "knn",

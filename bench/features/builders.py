@@ -89,15 +89,11 @@ def learned(fold: Fold) -> tuple[np.ndarray, np.ndarray]:
     network = ConvNetClassifier(
         architecture="conv16_32" if max(height, width) <= 16 else "lenet5",
         image_shape=fold.image_shape,
-        solver="adam",
-        learning_rate_init=1e-3,
         batch_size=32,
         max_iter=15,
         random_state=fold.seed,
         backend=fold.backend,
         n_jobs=1,
     )
-    # pixels on the scale of 0..1, whatever they came in: the starting weights expect inputs of about that size
-    scale = fold.X_train.dtype.type(max(abs(float(fold.X_train.min())), float(fold.X_train.max())) or 1.0)
-    network.fit(fold.X_train / scale, fold.y_train)
-    return network.transform(fold.X_train / scale), network.transform(fold.X_test / scale)
+    network.fit(fold.X_train, fold.y_train)
+    return network.transform(fold.X_train), network.transform(fold.X_test)

@@ -65,8 +65,9 @@ def _plan(pattern, backends, threads, dtype, preset, budget, json_file) -> Plan:
             if value not in known:
                 raise unknown(kind, value, known)
     counts = listed(threads)
-    if not counts or not all(count.isascii() and count.isdigit() and 1 <= int(count) <= usable_cores() for count in counts):
-        raise InputError(f"--threads must be numbers in 1..{usable_cores()} (the cores here), got {threads!r}")
+    allowed = [str(n) for n in range(1, usable_cores() + 1)]
+    if not counts or not set(counts) <= set(allowed):
+        raise InputError(f"--threads must be numbers in 1..{len(allowed)} (the cores here), got {threads!r}")
     if json_file is not None and not json_file.absolute().parent.is_dir():
         raise InputError(f"cannot write {json_file}: there is no folder {json_file.absolute().parent}")
     return Plan(pattern, chosen, tuple(map(int, counts)), dtypes, preset, budget, json_file)

@@ -80,7 +80,7 @@ def _selected_backends(items, parameters: dict) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def _held() -> dict[Contest, dict[str, Result]]:
+def _held() -> dict[Contest, dict[str, Result | ImportError]]:
     return {}
 
 
@@ -91,9 +91,23 @@ def result(request, _held, contest: Contest, backend: str) -> Result:
         _held.clear()  # the results of earlier contests have been reported
         selected = _selected_backends(request.session.items, request.node.callspec.params)
         set_threads(contest.n_threads)
-        budget_s = request.config.getoption("--kernel-budget")
-        _held[contest] = hold(contest, {name: kernels.load(name) for name in selected}, budget_s=budget_s)
-    return _held[contest][backend]
+        loaded, broken = _load(selected)
+        _held[contest] = broken | hold(contest, loaded, budget_s=request.config.getoption("--kernel-budget"))
+    found = _held[contest][backend]
+    if isinstance(found, ImportError):
+        pytest.fail(f"backend {backend} cannot be loaded: {found}", pytrace=False)
+    return found
+
+
+def _load(names: list[str]) -> tuple[dict[str, kernels.Kernels], dict[str, ImportError]]:
+    """Load the backends; one that cannot be loaded does not keep the others from running."""
+    loaded, broken = {}, {}
+    for name in names:
+        try:
+            loaded[name] = kernels.load(name)
+        except ImportError as error:
+            broken[name] = error
+    return loaded, broken
 
 
 @pytest.hookimpl(wrapper=True)

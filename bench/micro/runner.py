@@ -52,8 +52,8 @@ class Plan:
         }
         listed = [f"{name}={value}" for name, value in options.items()]
         selection = ["-k", self.pattern] if self.pattern else []
-        pytest = [sys.executable, "-m", "pytest", str(FOLDER), "-c", str(FOLDER / "pytest.ini"), "--rootdir", str(FOLDER)]
-        return [*pytest, "--benchmark-only", "--benchmark-quiet", "--tb=short", *listed, *selection]
+        pytest = [sys.executable, "-m", "pytest", str(FOLDER), "-c", str(FOLDER / "pytest.ini")]
+        return [*pytest, "--rootdir", str(FOLDER), "--benchmark-only", "--benchmark-quiet", "--tb=short", *listed, *selection]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 
 from bench.micro.runner import Outcome
 from bench.profiling import roofline
@@ -42,7 +43,8 @@ class Measured:
 def measured(outcome: Outcome) -> list[Measured]:
     """Return what was timed, in its order."""
     ceilings = {(c["dtype"], c["n_threads"]): Ceilings.from_dict(c) for c in outcome.machine["ceilings"]}
-    contests = {_contest(b): b["stats"]["median"] for b in outcome.benchmarks if b["extra_info"]["backend"] == "reference"}
+    references = [b for b in outcome.benchmarks if b["extra_info"]["backend"] == "reference"]
+    contests = {_contest(b): b["stats"]["median"] for b in references}
     found = []
     for benchmark in outcome.benchmarks:
         info, median_s = benchmark["extra_info"], benchmark["stats"]["median"]
@@ -58,12 +60,15 @@ def _contest(benchmark: dict) -> tuple[str, str, str, int]:
     return info["kernel"], info["case"], info["dtype"], info["threads"]
 
 
-def noise_floor(outcome: Outcome) -> float | None:
+def noise_floor(benchmarks: Iterable[dict]) -> float | None:
     """Return the ratio that 95 % of the A/A pairs stay within, 1.03 say; None where there were none.
 
     With fewer than 20 pairs it is the largest of them.
+
+    >>> noise_floor([{"extra_info": {"aa_ratio": 0.8}}, {"extra_info": {"aa_ratio": 1.1}}, {"extra_info": {}}])
+    1.25
     """
-    ratios = [b["extra_info"]["aa_ratio"] for b in outcome.benchmarks if "aa_ratio" in b["extra_info"]]
+    ratios = [b["extra_info"]["aa_ratio"] for b in benchmarks if "aa_ratio" in b["extra_info"]]
     if not ratios:
         return None
     return float(np.exp(np.quantile(np.abs(np.log(ratios)), 0.95, method="higher")))
@@ -95,26 +100,35 @@ def print_results(outcome: Outcome, *, full: bool = False, width: int | None = N
     """Print the table, the noise floor, and what got no time and why."""
     console = wide_enough(width)
     rows = measured(outcome) if outcome.benchmarks else []
-    floor = noise_floor(outcome)
     many = len(rows) > MANY and not full
     for setting in dict.fromkeys(row.setting for row in rows):
         mine = [row for row in rows if row.setting == setting]
-        _print_table(console, by_kernel(mine) if many else mine, setting, floor, outcome)
+        same = [b for b in outcome.benchmarks if (b["extra_info"]["dtype"], b["extra_info"]["threads"]) == setting]
+        shown = by_kernel(mine) if many else mine
+        _print_table(console, shown, setting, noise_floor(same), outcome.machine.get("isa"))
     if many:
-        console.print("[dim]times of all cases added up, ratios as geometric mean; -k PATTERN or --full for each case[/]")
-    if floor is not None:
-        console.print(f"Noise floor, same code against itself (A/A): ratios within {100 * (floor - 1):.1f}% are no news.")
-    for line in outcome.not_timed:
-        what = "[red]wrong[/]" if (line["message"] or "").startswith("Failed: wrong") else "[red]failed[/]"
-        name = f"{line['kernel']} {line['case']} {line['dtype']} {line['threads']}t {line['backend']}"
-        console.print(f"{what} {name}: {(line['message'] or '').removeprefix('Failed: wrong: ')}", soft_wrap=True)
+        console.print("[dim]times of cases added up, ratios as geometric mean; -k PATTERN or --full for each case[/]")
+    _print_not_timed(console, outcome)
     if not rows:
         console.print("Nothing was timed.")
 
 
-def _print_table(console: Console, rows: Sequence[Measured], setting, floor, outcome: Outcome) -> None:
+def _print_not_timed(console: Console, outcome: Outcome) -> None:
+    """Say what got no time and why; the same reason once."""
+    reasons: dict[str, list[str]] = {}
+    for line in outcome.not_timed:
+        name = f"{line['kernel']} {line['case']} {line['dtype']} {line['threads']}t {line['backend']}"
+        reasons.setdefault(line["message"] or line["outcome"], []).append(name)
+    for message, names in reasons.items():
+        text = message.removeprefix("Failed: ")
+        is_wrong = text.startswith("wrong: ")
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        verdict = "[red]wrong[/]" if is_wrong else "[red]failed[/]"
+        console.print(f"{verdict} {names[0]}{more}: {escape(text.removeprefix('wrong: '))}", soft_wrap=True)
+
+
+def _print_table(console: Console, rows: Sequence[Measured], setting, floor: float | None, isa: str | None) -> None:
     dtype, threads = setting
-    isa = outcome.machine.get("isa")
     title = f"\n{dtype}, {threads} thread{'s' if threads > 1 else ''}" + (f", cython on {isa}" if isa else "")
     columns = ("GFLOP/s", "GB/s", "ceiling", "ratio")
     made = table(
@@ -130,3 +144,5 @@ def _print_table(console: Console, rows: Sequence[Measured], setting, floor, out
         case = row.case
         made.add_row(name, row.backend, seconds(row.rate.seconds), gflops, gb_per_s, of_ceiling, ratio_cell(row, floor))
     console.print(made)
+    if floor is not None:
+        console.print(f"Noise floor, the same code against itself (A/A): a difference of {100 * (floor - 1):.1f}%")

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ def _mac_caches() -> tuple[tuple[str, int], ...]:
 def cache_sizes() -> tuple[tuple[str, int], ...]:
     """Return ``(("L1", bytes), ("L2", bytes), ...)`` of one core, from the system or else assumed."""
     found = _mac_caches() if sys.platform == "darwin" else _linux_caches(Path("/sys/devices/system/cpu/cpu0/cache"))
-    increasing = all(a[1] < b[1] for a, b in zip(found, found[1:], strict=False))
+    increasing = all(a[1] < b[1] for a, b in pairwise(found))
     return found if found and increasing else ASSUMED_CACHES
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bench.profiling.ceilings import Ceilings
     from bench.profiling.targets import Target
     from kernels import Kernels
+    from kernels.cases import Case
 
 SHAPE_HELP = (
     "Your own sizes. A kernel: its arrays' shapes, 128x28x28x1,5x5x1x6 for conv2d, 512x512,512x512 for gemm, "
@@ -30,7 +31,7 @@ def profile(
     steps: Annotated[int | None, typer.Option(min=2, help="Timed steps; default: what fits into 4 s.")] = None,
     solver: Annotated[str, typer.Option(help="Of a training step: sgd or adam.")] = "sgd",
     preset: Annotated[str, typer.Option(help="Cases of a kernel: S, M or L.")] = "M",
-    pattern: Annotated[str | None, typer.Option("-k", help="Only cases, layers or kernels with this in their name.")] = None,
+    pattern: Annotated[str | None, typer.Option("-k", help="Only cases, layers, kernels with this in the name.")] = None,
     shape: Annotated[str | None, typer.Option(help=SHAPE_HELP)] = None,
     option: Annotated[list[str] | None, typer.Option(help="With --shape: a kernel's option, padding=2 say.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the profile as JSON.")] = None,
@@ -90,9 +91,8 @@ def _check(threads: int, dtype: str, solver: str, preset: str, files: dict[str, 
     from bench.names import unknown
     from bench.profiling.ceilings import usable_cores
 
-    for kind, value, known in (
-        ("dtype", dtype, ("float32", "float64")), ("solver", solver, ("sgd", "adam")), ("preset", preset, ("S", "M", "L")),
-    ):  # fmt: skip
+    choices = {"dtype": ("float32", "float64"), "solver": ("sgd", "adam"), "preset": ("S", "M", "L")}
+    for (kind, known), value in zip(choices.items(), (dtype, solver, preset), strict=True):
         if value not in known:
             raise unknown(kind, value, known)
     if threads > usable_cores():
@@ -105,24 +105,10 @@ def _check(threads: int, dtype: str, solver: str, preset: str, files: dict[str, 
 def _kernel(found: Target, kernels: Kernels, measured: Ceilings, preset, pattern, shape, options) -> Any:
     from rich.progress import Progress
 
-    from bench.errors import InputError
-    from bench.profiling import printing, shapes
+    from bench.profiling import printing
     from bench.profiling.kernel import profile_kernel
-    from kernels.cases import cases
 
-    if shape is None and options:
-        raise InputError("--option belongs to --shape; the cases of a preset have their own")
-    try:
-        chosen = cases(found.name, preset) if shape is None else (shapes.case_at(found.name, shape, shapes.parse_options(options)),)
-        for case in chosen if shape is not None else ():
-            case.make(measured.dtype)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"--shape: {error}") from None
-    if pattern is not None:
-        chosen = tuple(case for case in chosen if pattern in case.name)
-        if not chosen:
-            names = ", ".join(case.name for case in cases(found.name, preset))
-            raise InputError(f"no case of {found.name} has {pattern!r} in its name: {names}")
+    chosen = _chosen_cases(found.name, preset, pattern, shape, options, measured.dtype)
     console = printing.wide_enough()
     with Progress(console=_progress_console(), transient=True) as progress:
         task = progress.add_task(found.name, total=len(chosen))
@@ -137,13 +123,36 @@ def _kernel(found: Target, kernels: Kernels, measured: Ceilings, preset, pattern
     return result
 
 
+def _chosen_cases(kernel: str, preset: str, pattern, shape, options, dtype: str) -> tuple[Case, ...]:
+    """Return the cases to profile: those of the preset that match, or the one at the sizes given."""
+    from bench.errors import InputError
+    from bench.profiling import shapes
+    from kernels.cases import cases
+
+    if shape is None:
+        if options:
+            raise InputError("--option belongs to --shape; the cases of a preset have their own")
+        every = cases(kernel, preset)
+        chosen = tuple(case for case in every if pattern is None or pattern in case.name)
+        if not chosen:
+            names = ", ".join(case.name for case in every)
+            raise InputError(f"no case of {kernel} has {pattern!r} in its name: {names}")
+        return chosen
+    try:
+        case = shapes.case_at(kernel, shape, shapes.parse_options(options))
+        case.make(dtype)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"--shape: {error}") from None
+    return (case,)
+
+
 def _step(found: Target, kernels: Kernels, measured: Ceilings, batch, steps, solver, pattern, shape) -> Any:
     import dataclasses
 
     from bench.errors import InputError
     from bench.profiling import printing, shapes
-    from bench.profiling.step import TrainingStep, profile_step
     from bench.profiling.machine import instruction_set
+    from bench.profiling.step import TrainingStep, profile_step
 
     try:
         if shape is not None:

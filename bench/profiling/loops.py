@@ -59,8 +59,11 @@ def _fma_chains(typingctx, iterations, factor, addend):
         with cgutils.for_range(builder, n):
             for chain in chains:
                 x = builder.load(chain)
-                y = builder.call(fma, [x, factors, addends]) if FUSED else builder.fadd(builder.fmul(x, factors), addends)
-                builder.store(y, chain)
+                if FUSED:
+                    x = builder.call(fma, [x, factors, addends])
+                else:
+                    x = builder.fadd(builder.fmul(x, factors), addends)
+                builder.store(x, chain)
         total = ir.Constant(vector, [0.0] * lanes)
         for chain in chains:
             total = builder.fadd(total, builder.load(chain))

@@ -1,11 +1,10 @@
 """Profiles as files: JSON, Chrome trace, and the roofline as a page or a picture.
 
-The JSON bears a schema version; figures have their unit at the end of their name, and what was not measured is left out.
+The JSON bears a schema version; figures have their unit at the end of their name; what was not measured is left out.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,8 +47,10 @@ def _kernel(profile: KernelProfile) -> dict[str, Any]:
     cases = []
     for case in profile.cases:
         values = {"kernel": case.kernel, "case": case.case, "shapes": case.shapes, "first_call_s": case.first_call_s}
-        values |= {"validation": "ok", **rate_values(case.rate)} if case.rate else {"validation": f"wrong: {case.wrong}"}
-        cases.append(values)
+        if case.rate is None:
+            cases.append({**values, "validation": f"wrong: {case.wrong}"})
+        else:
+            cases.append({**values, "validation": "ok", **rate_values(case.rate)})
     return {"cases": cases}
 
 

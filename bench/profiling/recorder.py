@@ -23,7 +23,6 @@ import numpy as np
 from kernels import Kernels
 from kernels.spec import BY_NAME, KernelSpec
 
-
 #: Options that hold what a kernel writes, in the order of what it returns.
 OUTPUTS = ("out", "argmax_out")
 

@@ -2,8 +2,8 @@
 
 The roofline model (Williams, Waterman & Patterson, CACM 52, 2009): a call that does F FLOPs on Q bytes needs at least
 max(F / peak, Q / bandwidth) seconds, so its arithmetic intensity F / Q says which of the two binds. Bandwidth is that
-of the fastest level of the memory that holds all the arrays of the call: what a call with warm caches could reach. In a
-training step other kernels have used the caches since, so a small call can stay far below it without being a bad kernel.
+of the fastest level of the memory that holds all the arrays of the call: what a call with warm caches could reach. In
+a training step other kernels have used the caches since, so a small call can stay far below it and be a good kernel.
 
 FLOPs and bytes are those of ``kernels/spec.py``: what the mathematics needs, and what must move at least once. A kernel
 that finds a cheaper way can pass 100 %; so can one that mostly reads, for the bandwidth is that of a copy.

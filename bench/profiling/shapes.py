@@ -35,7 +35,7 @@ def parse(text: str) -> tuple[tuple[int, ...], ...]:
     parts = [part.strip() for part in text.lower().split(",")]
     wrong = [part for part in parts if not _SHAPE.fullmatch(part)]
     if wrong:
-        raise ValueError(f"shape {text!r}: {wrong[0]!r} is not a shape such as 128x784; several are separated by commas")
+        raise ValueError(f"{wrong[0]!r} in {text!r} is not a shape such as 128x784; several are separated by commas")
     return tuple(tuple(int(extent) for extent in part.split("x")) for part in parts)
 
 
@@ -107,7 +107,7 @@ def _build(kernel: str, shapes: tuple[tuple[int, ...], ...], options: dict[str, 
     if kernel == "gemm":
         (m, k), (k_b, n) = shapes
         if k != k_b:
-            raise ValueError(f"the inner sizes of {m}x{k} and {k_b}x{n} differ (give op(a) and op(b), not yet transposed)")
+            raise ValueError(f"the inner sizes of {m}x{k} and {k_b}x{n} differ (give them as after transposing)")
         return cases.gemm_build(m, k, n, **options)
     build = {
         "softmax_cross_entropy": lambda: cases.softmax_build(*first),

@@ -136,7 +136,7 @@ def _verdict(section: Section) -> dict[str, Any]:
         "sentences": dict(v.sentences),
         "ranked": section.table.mismatch is None,
         **{name: section.table.name(s) for name, s in named.items() if s is not None},
-        **{name: _comparison(c) for name, c in (("gain", v.gain), ("gain_selected", v.gain_selected)) if c is not None},
+        **({} if v.gain is None else {"gain": _comparison(v.gain)}),
     }
 
 

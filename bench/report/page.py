@@ -50,8 +50,9 @@ MEASURES = {
 #: columns of the drill-down
 FOLD_FIELDS = (
     "seed", "repeat", "fold", "status", "accuracy", "balanced_accuracy", "log_loss", "r2", "rmse", "mae",
-    "n_train", "n_test", "n_features", "n_epochs", "converged", "time_import_s", "time_warmup_s", "time_features_s", "time_fit_s",
-    "time_predict_s", "time_predict_one_s", "peak_memory_bytes", "threads_effective", "n_workers", "utc", "message",
+    "n_train", "n_test", "n_features", "n_epochs", "converged", "time_import_s", "time_warmup_s", "time_features_s",
+    "time_fit_s", "time_predict_s", "time_predict_one_s", "peak_memory_bytes", "threads_effective", "n_workers", "utc",
+    "message",
     "traceback",
 )  # fmt: skip
 
@@ -126,7 +127,6 @@ def _view(section: Section, slug: str) -> dict[str, Any]:
     hashes: dict[str, int] = {}
     lines = [_line(section, line, cells, hashes) for line in table.lines]
     found = charts(section)
-    specs = {name: {theme: with_theme(c.to_dict(), theme) for theme in ("light", "dark")} for name, c in found.items()}
     measured = [m for m in MEASURES if any(m in cell["values"] for cell in cells)]
     return {
         "slug": slug,
@@ -141,7 +141,7 @@ def _view(section: Section, slug: str) -> dict[str, Any]:
             "metric": table.metric,
             "nFeatures": len(table.feature_sets),
             "cells": cells,
-            "charts": {name: _shared_data(spec) for name, spec in specs.items()},
+            "charts": {name: _themed(chart.to_dict()) for name, chart in found.items()},
             "hashes": list(hashes),
         },
     }
@@ -149,16 +149,13 @@ def _view(section: Section, slug: str) -> dict[str, Any]:
 
 def _topic(topic: str, text: str) -> tuple[str, str]:
     """Return a heading and its sentence, which need not begin with the same words."""
-    heading = TOPICS[topic]
-    rest = text.removeprefix(f"{heading}: ")
-    return heading, rest[:1].upper() + rest[1:]
+    return TOPICS[topic], text.removeprefix(f"{TOPICS[topic]}: ")
 
 
-def _shared_data(themed: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return a chart once with the configuration of both themes, instead of twice."""
-    spec = dict(themed["light"])
-    spec.pop("config")
-    return {"spec": spec, "config": {theme: s["config"] for theme, s in themed.items()}}
+def _themed(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return a chart with the configurations of both themes beside it; the page's script takes one."""
+    config = {theme: with_theme({}, theme)["config"] for theme in ("light", "dark")}
+    return {"spec": {name: value for name, value in spec.items() if name != "config"}, "config": config}
 
 
 def _line(section: Section, line: tuple, cells: list, hashes: dict[str, int]) -> dict[str, Any]:

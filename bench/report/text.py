@@ -102,7 +102,7 @@ def escape_markdown(text: str) -> str:
 
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", 
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "±": r"$\pm$", "≈": r"$\approx$", "\N{MINUS SIGN}": r"$-$", "²": r"$^2$",
     "\N{EN DASH}": "--", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}",
 }  # fmt: skip

@@ -95,6 +95,19 @@ def test_each_status_has_one_footnote_for_all_its_folds(status):
     assert table.cells["raw", "qda", "sklearn", 1].interval is None
 
 
+def test_reasons_that_differ_by_feature_set_only_are_one():
+    rows = folds("lda", [0.9] * FOLDS)
+    for feature_set in ("pca", "hog"):
+        rows += without_score("conv", "skipped", f"needs images; {feature_set} has none", feature_set=feature_set)
+    table = only(build_tables(rows))
+    assert [n.text for n in table.footnotes] == ["skipped: conv on pca, hog: needs images; ... has none"]
+
+
+def test_a_long_reason_is_cut():
+    rows = folds("lda", [0.9] * FOLDS) + without_score("qda", "failed", "word " * 500)
+    assert len(only(build_tables(rows)).footnotes[0].text) < 350
+
+
 def test_reasons_that_differ_by_fold_are_counted():
     rows = folds("lda", [0.9] * FOLDS)
     rows += [replace(r, message=f"fold {i}") for i, r in enumerate(without_score("qda", "failed", ""))]

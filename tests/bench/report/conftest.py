@@ -111,7 +111,8 @@ def fake_run(models=MODELS, features=FEATURES, folds=5, repeats=1, seed=0) -> Fa
         "utc_end": "2026-11-20T12:02:03+00:00",
         "command": ["depthbench", "run", "digits"],
         "suite": {
-            "name": "digits", "datasets": ["digits"], "features": list(features), "models": list(models), "folds": folds,
+            "name": "digits", "datasets": ["digits"], "features": list(features), "models": list(models),
+            "folds": folds,
         },
         "environment": {
             "cpu": "AMD EPYC 9R45", "cores": 2, "isa": "v4", "python": "3.11.2", "platform": "Linux-6.1-x86_64",
