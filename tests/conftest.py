@@ -12,8 +12,8 @@ import pytest
 
 import kernels
 
-# No deadline: the first call of a kernel may compile it. The same examples at every run, so that a fresh clone passes or
-# fails for what it is; the long searches (marker `slow`), in processes of their own, draw new ones. Nothing is stored.
+# No deadline: the first call of a kernel may compile it. The same examples at every run, so that a fresh clone passes
+# or fails for what it is; the long searches (marker `slow`) run in processes of their own and draw new ones.
 hypothesis.settings.register_profile("repeatable", deadline=None, database=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("repeatable")
 
