@@ -185,7 +185,7 @@ def check_hashes(rows: Iterable[Row]) -> None:
         ...
     bench.tables.HashMismatch: iris on raw, repeat 0, fold 0: y_sha256 differs: aa (lda), bb (qda)
     """
-    scored = [row for row in rows if row.accuracy is not None or row.r2 is not None]
+    scored = [row for row in rows if row.status == "ok" and (row.accuracy is not None or row.r2 is not None)]
     _check_groups(
         scored, DATA_HASHES, lambda r: (r.dataset, r.seed, r.repeat, r.fold, r.feature_set), lambda r: r.model
     )

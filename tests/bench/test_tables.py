@@ -168,6 +168,14 @@ def test_a_score_that_is_no_number_is_no_score(value):
     assert table.ranked == [] and "invalid" in table.footnotes[0].text
 
 
+def test_a_score_of_an_invalid_row_does_not_count():
+    rows = folds("lda", [0.9] * FOLDS) + folds("qda", [0.99] * FOLDS, status="invalid", message="2 threads, not 1")
+    rows = [replace(r, y_sha256="other") if r.model == "qda" else r for r in rows]
+    table = only(build_tables(rows))
+    assert [s.model for s in table.ranked] == ["lda"] and table.mismatch is None
+    assert table.footnotes[0].text == "invalid: qda on raw: 2 threads, not 1"
+
+
 def test_what_the_optimizer_and_the_threads_did_is_said():
     rows = folds("mlp", [0.9] * 2, converged=False, threads_effective=4)
     assert only(build_tables(rows)).warnings == (

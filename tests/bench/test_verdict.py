@@ -5,8 +5,9 @@ import pytest
 
 from bench.cell import Row
 from bench.simplicity import is_deep, simplicity
+from bench.statistics import Comparison
 from bench.tables import build_tables
-from bench.verdict import judge, reference_scores
+from bench.verdict import _p_worse, judge, reference_scores
 
 DEEP = {"conv16_32", "mlp_100", "lenet5"}
 
@@ -161,6 +162,13 @@ def test_the_reference_is_the_best_of_the_other_folds():
     # fold 0: b is best on folds 1 and 2; fold 1: a and b have 1.4 each, and a, ranked first or not, breaks the tie
     reference = reference_scores(sorted(table.cells.values(), key=lambda s: s.model))
     assert list(reference.values()) == [0.8, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("difference", "p_value", "expected"), [(0.1, 0.01, 0.01), (-0.1, 0.01, 1.0), (0.1, None, 1.0)]
+)
+def test_only_what_is_behind_the_reference_can_be_worse(difference, p_value, expected):
+    assert _p_worse(Comparison(difference, -1.0, 1.0, p_value, n=5)) == expected
 
 
 def test_the_reference_stays_within_a_repeat():
