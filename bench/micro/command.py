@@ -25,13 +25,18 @@ def kernels(
     budget: Annotated[float, typer.Option(min=0.001, max=60.0, help="Seconds of timing per backend and case.")] = 0.05,
     full: Annotated[bool, typer.Option("--full", help="Show every case, however many there are.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Keep pytest-benchmark's JSON.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder that gets table.md and benchmarks.json.")
+    ] = None,
 ) -> None:
     """Time every kernel on every backend, after holding its output against the reference."""
     from bench.errors import InputError
 
     try:
+        if output is not None:
+            json_file = _folder(output) / "benchmarks.json"
         plan = _plan(pattern, backends, threads, dtype, preset, budget, json_file)
-        code = _run(plan, full)
+        code = _run(plan, full, output)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         code = 2
@@ -73,10 +78,24 @@ def _plan(pattern, backends, threads, dtype, preset, budget, json_file) -> Plan:
     return Plan(pattern, chosen, tuple(map(int, counts)), dtypes, preset, budget, json_file)
 
 
-def _run(plan: Plan, full: bool) -> int:
-    from bench.micro import runner
+def _folder(path: Path) -> Path:
+    from bench.errors import InputError
+
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {path}: {error.strerror}") from None
+    return path
+
+
+def _run(plan: Plan, full: bool, output: Path | None) -> int:
+    import sys
+
+    from bench.micro import export, runner
     from bench.micro.tables import print_results
 
     outcome = runner.run(plan)
     print_results(outcome, full=full)
+    if output is not None and outcome.benchmarks:
+        export.write(output, outcome, plan.json_file, ["depthbench", *sys.argv[1:]])
     return outcome.exit_code
