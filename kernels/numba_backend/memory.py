@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import llvmlite.binding
 import llvmlite.ir as ir
-from numba import njit, types
+from numba import config, njit, types
 from numba.extending import intrinsic
+
+if config.DISABLE_JIT:
+    raise ImportError("the Numba kernels are LLVM instructions and cannot run as Python: unset NUMBA_DISABLE_JIT")
 
 #: CPU feature -> bytes of a vector, rows of the product's tile. The widest that the CPU has is taken.
 _WIDTHS = (("avx512f", 64, 12), ("avx", 32, 6))

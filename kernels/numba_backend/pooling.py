@@ -33,7 +33,7 @@ def max_pool(
                 store(best, c, load(source, c))
                 store(where, c, place)
             for h in range(h0, h1):
-                for w in range(w0, w1):
+                for w in range(w0 + 1 if h == h0 else w0, w1):
                     source, place = offset(image, (h * in_w + w) * channels), like(load(where, 0), h * in_w + w)
                     for c in range(channels):
                         v, top = load(source, c), load(best, c)

@@ -209,6 +209,13 @@ def test_nothing_is_cached_on_disk_and_no_thread_started(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_without_compilation_the_reason_is_told():
+    script = "import kernels; kernels.load('numba')"
+    environment = {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": ":".join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert "unset NUMBA_DISABLE_JIT" in done.stderr
+
+
 # -- threads ---------------------------------------------------------------------------------------------------------
 
 
