@@ -113,7 +113,7 @@ class Suite(BaseModel):
         AfterValidator(_distinct),
     ] = (1,)
     timeout_s: Annotated[float, Field(gt=0, le=7 * 86400)] = 60.0
-    memory_bytes: Annotated[int | None, BeforeValidator(parse_bytes), Field(ge=1 << 20)] = None
+    memory_bytes: Annotated[Annotated[int, Field(ge=1 << 20)] | None, BeforeValidator(parse_bytes)] = None
     jobs: Annotated[int, Field(ge=1, le=1024)] = 1
 
     @property

@@ -59,6 +59,7 @@ def indices(name: str, value: Any, shape: tuple[int, ...], n: int) -> np.ndarray
     _refuse_masked(name, value)
     if value.shape != shape:
         raise ValueError(f"{name} must have dy's shape {shape}, got {value.shape}")
+    value = np.asarray(value)
     if value.dtype == np.int32:
         return value
     if value.size and (int(value.min()) < 0 or int(value.max()) >= n):

@@ -80,7 +80,8 @@ def _read_npz(path: Path, target: str | None, name: str) -> Data:
 
     target = target or "y"
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # opened here: NumPy forgets to close what it cannot read
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as e:
         raise InputError(f"{path} is not a readable .npz file (truncated, or holding objects): {e}") from e

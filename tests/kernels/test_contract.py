@@ -118,7 +118,7 @@ def test_implementations_are_different_files_and_functions():
 
 def _code(function):
     """File and line of a Python function; the object itself where it is compiled."""
-    function = getattr(function, "py_func", function)
+    function = inspect.unwrap(getattr(function, "py_func", function))
     code = getattr(function, "__code__", None)
     return (code.co_filename, code.co_firstlineno) if code is not None else id(function)
 
