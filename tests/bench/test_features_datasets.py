@@ -205,5 +205,5 @@ class Bomb:
 
 def test_nothing_in_a_file_is_executed(tmp_path):
     np.savez(tmp_path / "m.npz", X=np.array([Bomb()], dtype=object), y=np.zeros(1))
-    with pytest.raises(InputError, match="object|pickle"):
+    with pytest.raises(InputError, match=r"object|pickle"):
         datasets.load("mine", str(tmp_path / "m.npz"))

@@ -1,5 +1,7 @@
 """Suites, plans and splits: every mistake is answered with the key and what it allows; every model meets the same folds."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -98,7 +100,7 @@ def test_plan_has_every_combination_once_and_folds_together():
     assert len(cells) == 2 * 2 * 2 * 3 * 2 * (1 + 2)
     assert len({c.identity for c in cells}) == len(cells)
     folds = [(c.threads, c.dataset, c.repeat, c.fold, c.feature_set) for c in cells]
-    changes = sum(a != b for a, b in zip(folds, folds[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(folds))
     assert changes == len(set(folds)) - 1, "all models of a fold and feature set stand together"
     assert cells == plan(suite, {})
 
