@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import llvmlite.binding
 import llvmlite.ir as ir
-from numba import njit, types
+from numba import config, njit, types
 from numba.extending import intrinsic
+
+if config.DISABLE_JIT:
+    raise ImportError("the Numba kernels are LLVM instructions and cannot run as Python: unset NUMBA_DISABLE_JIT")
 
 #: CPU feature -> bytes of a vector, rows of the product's tile. The widest that the CPU has is taken.
 _WIDTHS = (("avx512f", 64, 12), ("avx", 32, 6))
@@ -25,6 +28,7 @@ def _choose() -> tuple[int, int]:
 
 
 VECTOR_BYTES, TILE_ROWS = _choose()
+
 
 def kernel(function):
     """Compile without the interpreter's lock, and without Python's check of every divisor."""
@@ -153,11 +157,12 @@ def like(typingctx, number, value):
     return number(number, value), codegen
 
 
-# exp(x) = 2**n * exp(r), |r| <= ln(2) / 2: Cody & Waite (1980); exp(r) by its Taylor polynomial.
+# exp(x) = 2**n * exp(r), |r| <= ln(2) / 2: Cody & Waite (1980); exp(r) by its Taylor polynomial. Below `low`, the
+# logarithm of the smallest normal number, the result is 0.
 _EXP = {
-    32: {"low": -87.0, "magic": 12582912.0, "bias": 127, "mantissa": 23, "degree": 7, "hi": 0.693359375,
+    32: {"low": -87.33654, "magic": 12582912.0, "bias": 127, "mantissa": 23, "degree": 7, "hi": 0.693359375,
          "lo": -2.12194440e-4},
-    64: {"low": -708.0, "magic": 6755399441055744.0, "bias": 1023, "mantissa": 52, "degree": 13,
+    64: {"low": -708.3964, "magic": 6755399441055744.0, "bias": 1023, "mantissa": 52, "degree": 13,
          "hi": 6.93145751953125e-1, "lo": 1.42860682030941723212e-6},
 }  # fmt: skip
 

@@ -33,7 +33,7 @@ def max_pool(
                 store(best, c, load(source, c))
                 store(where, c, place)
             for h in range(h0, h1):
-                for w in range(w0, w1):
+                for w in range(w0 + 1 if h == h0 else w0, w1):
                     source, place = offset(image, (h * in_w + w) * channels), like(load(where, 0), h * in_w + w)
                     for c in range(channels):
                         v, top = load(source, c), load(best, c)
@@ -77,12 +77,16 @@ def avg_pool(
             w0, w1 = clipped(ow, stride_w, pad_left, in_w, kernel_w)
             total = offset(y, (row * out_w + ow) * channels)
             divisor = like(number, kernel_h * kernel_w if include_pad else (h1 - h0) * (w1 - w0))
+            source = offset(image, (h0 * in_w + w0) * channels)
             for c in range(channels):
-                value = like(number, 0.0)
-                for h in range(h0, h1):
-                    for w in range(w0, w1):
-                        value += load(image, (h * in_w + w) * channels + c)
-                store(total, c, value / divisor)
+                store(total, c, load(source, c))
+            for h in range(h0, h1):
+                for w in range(w0 + 1 if h == h0 else w0, w1):
+                    source = offset(image, (h * in_w + w) * channels)
+                    for c in range(channels):
+                        store(total, c, load(total, c) + load(source, c))
+            for c in range(channels):
+                store(total, c, load(total, c) / divisor)
 
 
 @kernel
