@@ -155,7 +155,7 @@ _PRESET_NETWORKS = {
     "L": ((CONV32_64, 256), (VGG_SMALL, 128), (RESNET20, 128), (MLP, 512)),
 }
 #: Square matrix products of each preset.
-_PRESET_SQUARES = {"S": (64, 128), "M": (256, 512), "L": (1024,)}
+_PRESET_SQUARES = {"S": (64, 128), "M": (256, 512, 768, 1024), "L": (2048,)}
 
 
 # -- builders: from sizes to a call -----------------------------------------------------------------------------------
