@@ -69,6 +69,7 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, bias, cnp.ndarray out, geometry, str ac
     cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
     cdef real* target = <real*>cnp.PyArray_DATA(out)
     cdef const real* shift = data_or_null(bias)
+    cdef Winograd g
     cdef int failed
     memset(&p, 0, sizeof(Product))
     p.a.kind, p.b.kind = PATCHES, STRIDED
@@ -78,10 +79,14 @@ def conv2d(cnp.ndarray x, cnp.ndarray w, bias, cnp.ndarray out, geometry, str ac
     p.alpha, p.c_stride = 1, s.out_c
     p.activation = activation_code(activation)
     with nogil:
+        failed = NOT_FINITE
         if prefers_direct(&s, n_threads):
             p.b.data, p.c, p.bias = filters, target, shift
             failed = direct_convolution(&p, &s, images, n_threads)
-        else:
+        elif prefers_winograd(&s):
+            g = winograd_forward(&s)
+            failed = winograd_convolution(&g, images, filters, shift, p.activation, target, n_threads)
+        if failed == NOT_FINITE:
             failed = packed_convolution(&p, &s, images, filters, shift, target, n_threads)
     if failed:
         raise MemoryError("no memory for the packing buffers of conv2d")
@@ -124,6 +129,7 @@ def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geomet
     cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
     cdef real* target = <real*>cnp.PyArray_DATA(out)
     cdef real* transposed = NULL
+    cdef Winograd g
     cdef int failed
     if prefers_scatter(&s):
         with nogil:
@@ -133,7 +139,13 @@ def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geomet
         if transposed == NULL:
             raise MemoryError("no memory for the transposed filters of conv2d_backward_input")
         with nogil:
-            failed = gather_input_gradient(&s, slopes, filters, target, transposed, n_threads)
+            failed = NOT_FINITE
+            if prefers_winograd(&s):
+                g = winograd_backward(&s)
+                transpose_filters(&s, filters, 0, transposed)
+                failed = winograd_convolution(&g, slopes, transposed, NULL, ACT_NONE, target, n_threads)
+            if failed == NOT_FINITE:
+                failed = gather_input_gradient(&s, slopes, filters, target, transposed, n_threads)
         free(transposed)
     if failed:
         raise MemoryError("no memory for the packing buffers of conv2d_backward_input")
@@ -161,11 +173,16 @@ def conv2d_backward_weight(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray out, geome
     cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
     cdef const real* images = <const real*>cnp.PyArray_DATA(x)
     cdef real* target = <real*>cnp.PyArray_DATA(out)
+    cdef Winograd g
     cdef int failed
     with nogil:
+        failed = NOT_FINITE
         if prefers_direct(&s, n_threads):
             failed = direct_weight_gradient(&s, images, slopes, target, n_threads)
-        else:
+        elif prefers_winograd(&s):
+            g = winograd_forward(&s)
+            failed = winograd_weight_gradient(&g, images, slopes, target, n_threads)
+        if failed == NOT_FINITE:
             failed = packed_weight_gradient(&s, images, slopes, target, n_threads)
     if failed:
         raise MemoryError("no memory for the packing buffers of conv2d_backward_weight")

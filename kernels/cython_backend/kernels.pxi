@@ -8,6 +8,7 @@
 #   conv2d        convolutions as products with implicit matrices
 #   scatter       the gradient for the input by adding into it, where channels are few or strides large
 #   direct        first layers: one to four channels, no packing
+#   winograd      3x3 convolutions of many channels, in 4 / 9 of the multiplications
 #   pool2d, elementwise, loss, optimizer          single passes over memory
 #   probe         loops whose rate is known: the machine's ceiling
 
@@ -46,6 +47,7 @@ include "gemm.pxi"
 include "conv2d.pxi"
 include "scatter.pxi"
 include "direct.pxi"
+include "winograd.pxi"
 include "pool2d.pxi"
 include "elementwise.pxi"
 include "loss.pxi"
