@@ -7,6 +7,8 @@ layout, and the tests do.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from kernels.cases import (
@@ -97,6 +99,11 @@ _CONV = (
     Conv("wide_dilation_groups", (7, 6, 34), (3, 2), 10, {"groups": 2, "dilation": 2, "padding": (1, 2)}),
     Conv("stride_2_many_filters", (5, 6, 3), (2, 3), 419, {"stride": 2, "padding": 1}, None),
     Conv("stride_2_many_taps", (5, 4, 233), (3, 3), 5, {"stride": 2, "padding": 1}, None),
+    Conv("vectors_of_channels", (9, 11, 16), (3, 3), 32, {"padding": 1}, "tanh"),
+    Conv("vectors_of_channels_asymmetric", (15, 13, 32), (3, 3), 48, {"padding": ((2, 0), (0, 1))}, None, False),
+    Conv("vectors_of_channels_valid", (17, 16, 16), (3, 3), 16),
+    Conv("vectors_of_channels_padded", (8, 7, 48), (3, 3), 16, {"padding": 2}),
+    Conv("vectors_of_channels_blocks", (21, 20, 16), (3, 3), 80, {"padding": "same"}),
     Conv("depthwise", (7, 6, 5), (3, 3), 5, {"groups": 5, "padding": 1}),
     Conv("depthwise_multiplier", (7, 6, 3), (3, 3), 6, {"groups": 3, "stride": 2, "padding": 1}, None),
 )
@@ -163,11 +170,17 @@ def _gemm_special(value: float) -> Build:
     return build
 
 
-def _conv_special(rng, dtype):
+def _conv_special(channels: int, filters: int) -> Iterator[tuple[str, Build]]:
     """NaN and infinity in single pixels: they may reach the windows that see them, and nothing else."""
-    (x, w, *rest), options = conv_builds(Conv("", (7, 8, 3), (3, 3), 33, {"padding": 1}), 2)["conv2d"](rng, dtype)
-    x[0, 0, 0, 0], x[1, 4, 5, 2] = np.nan, np.inf
-    return (x, w, *rest), options
+    builds = conv_builds(Conv("", (11, 9, channels), (3, 3), filters, {"padding": 1}), 2)
+    for kernel, plain in builds.items():
+
+        def build(rng, dtype, plain=plain, image=int(kernel == "conv2d_backward_weight")):
+            arguments, options = plain(rng, dtype)
+            arguments[image][0, 0, 0, 0], arguments[image][1, 4, 5, 2] = np.nan, np.inf
+            return arguments, options
+
+        yield kernel, build
 
 
 def _logits(*rows, labels) -> Build:
@@ -228,7 +241,8 @@ def _all():
         yield from ((kernel, conv.name, b) for kernel, b in conv_builds(conv, _BATCHES[i % 3]).items())
     no_images = Conv("no_images", (5, 5, 3), (3, 3), 4, {"padding": 1})
     yield from ((kernel, "no_images", build) for kernel, build in conv_builds(no_images, 0).items())
-    yield "conv2d", "special_values", _conv_special
+    for channels, filters in ((3, 33), (32, 16)):
+        yield from ((kernel, f"special_values_{channels}", build) for kernel, build in _conv_special(channels, filters))
     for i, pool in enumerate(_POOL):
         yield from ((kernel, pool.name, b) for kernel, b in pool_builds(pool, _BATCHES[i % 3]).items())
     yield from ((k, "no_images", b) for k, b in pool_builds(Pool("", (4, 4, 3), 2), 0).items())
