@@ -13,17 +13,6 @@ cdef struct Sizes:
     Py_ssize_t stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w
 
 
-cdef Sizes sizes_of(geometry):
-    cdef Sizes s
-    s.batch, s.in_h, s.in_w, s.in_c = geometry.batch, geometry.in_h, geometry.in_w, geometry.in_c
-    s.kernel_h, s.kernel_w, s.out_c = geometry.kernel_h, geometry.kernel_w, geometry.out_c
-    s.out_h, s.out_w, s.groups = geometry.out_h, geometry.out_w, geometry.groups
-    s.stride_h, s.stride_w = geometry.stride_h, geometry.stride_w
-    s.pad_top, s.pad_left = geometry.pad_top, geometry.pad_left
-    s.dilation_h, s.dilation_w = geometry.dilation_h, geometry.dilation_w
-    return s
-
-
 cdef void patches_of_input(Patches* p, const Sizes* s, const real* x, Py_ssize_t group) noexcept nogil:
     p.channels_total, p.channels = s.in_c, s.in_c // s.groups
     p.image = x + group * p.channels
@@ -62,36 +51,6 @@ cdef int packed_convolution(Product* p, const Sizes* s, const real* x, const rea
     return failed
 
 
-def conv2d(cnp.ndarray x, cnp.ndarray w, bias, cnp.ndarray out, geometry, str activation, int n_threads):
-    cdef Sizes s = sizes_of(geometry)
-    cdef Product p
-    cdef const real* images = <const real*>cnp.PyArray_DATA(x)
-    cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
-    cdef real* target = <real*>cnp.PyArray_DATA(out)
-    cdef const real* shift = data_or_null(bias)
-    cdef Winograd g
-    cdef int failed
-    memset(&p, 0, sizeof(Product))
-    p.a.kind, p.b.kind = PATCHES, STRIDED
-    p.m, p.n = s.batch * s.out_h * s.out_w, s.out_c // s.groups
-    p.k = s.kernel_h * s.kernel_w * (s.in_c // s.groups)
-    p.b.row_stride, p.b.column_stride, p.b.end = s.out_c, 1, filters + p.k * s.out_c
-    p.alpha, p.c_stride = 1, s.out_c
-    p.activation = activation_code(activation)
-    with nogil:
-        failed = NOT_FINITE
-        if prefers_direct(&s, n_threads):
-            p.b.data, p.c, p.bias = filters, target, shift
-            failed = direct_convolution(&p, &s, images, n_threads)
-        elif prefers_winograd(&s):
-            g = winograd_forward(&s)
-            failed = winograd_convolution(&g, images, filters, shift, p.activation, target, n_threads)
-        if failed == NOT_FINITE:
-            failed = packed_convolution(&p, &s, images, filters, shift, target, n_threads)
-    if failed:
-        raise MemoryError("no memory for the packing buffers of conv2d")
-
-
 cdef void transpose_filters(const Sizes* s, const real* w, Py_ssize_t group, real* target) noexcept nogil:
     # target[(KH - 1 - kh, KW - 1 - kw, co), c] = w[kh, kw, c, co] of one group
     cdef Py_ssize_t n_c = s.in_c // s.groups, n_out = s.out_c // s.groups, taps = s.kernel_h * s.kernel_w, tap, c, co
@@ -123,34 +82,6 @@ cdef int gather_input_gradient(const Sizes* s, const real* dy, const real* w, re
     return failed
 
 
-def conv2d_backward_input(cnp.ndarray dy, cnp.ndarray w, cnp.ndarray out, geometry, int n_threads):
-    cdef Sizes s = sizes_of(geometry)
-    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
-    cdef const real* filters = <const real*>cnp.PyArray_DATA(w)
-    cdef real* target = <real*>cnp.PyArray_DATA(out)
-    cdef real* transposed = NULL
-    cdef Winograd g
-    cdef int failed
-    if prefers_scatter(&s):
-        with nogil:
-            failed = scatter_input_gradient(&s, slopes, filters, target, n_threads)
-    else:
-        transposed = <real*>malloc(s.kernel_h * s.kernel_w * (s.in_c // s.groups) * s.out_c * sizeof(real))
-        if transposed == NULL:
-            raise MemoryError("no memory for the transposed filters of conv2d_backward_input")
-        with nogil:
-            failed = NOT_FINITE
-            if prefers_winograd(&s):
-                g = winograd_backward(&s)
-                transpose_filters(&s, filters, 0, transposed)
-                failed = winograd_convolution(&g, slopes, transposed, NULL, ACT_NONE, target, n_threads)
-            if failed == NOT_FINITE:
-                failed = gather_input_gradient(&s, slopes, filters, target, transposed, n_threads)
-        free(transposed)
-    if failed:
-        raise MemoryError("no memory for the packing buffers of conv2d_backward_input")
-
-
 cdef int packed_weight_gradient(const Sizes* s, const real* x, const real* dy, real* dw, int n_threads) noexcept nogil:
     cdef Product p
     cdef Py_ssize_t g
@@ -166,23 +97,3 @@ cdef int packed_weight_gradient(const Sizes* s, const real* x, const real* dy, r
         p.b.data, p.c = dy + g * p.n, dw + g * p.n
         failed += run_product(&p, n_threads)
     return failed
-
-
-def conv2d_backward_weight(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray out, geometry, int n_threads):
-    cdef Sizes s = sizes_of(geometry)
-    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
-    cdef const real* images = <const real*>cnp.PyArray_DATA(x)
-    cdef real* target = <real*>cnp.PyArray_DATA(out)
-    cdef Winograd g
-    cdef int failed
-    with nogil:
-        failed = NOT_FINITE
-        if prefers_direct(&s, n_threads):
-            failed = direct_weight_gradient(&s, images, slopes, target, n_threads)
-        elif prefers_winograd(&s):
-            g = winograd_forward(&s)
-            failed = winograd_weight_gradient(&g, images, slopes, target, n_threads)
-        if failed == NOT_FINITE:
-            failed = packed_weight_gradient(&s, images, slopes, target, n_threads)
-    if failed:
-        raise MemoryError("no memory for the packing buffers of conv2d_backward_weight")

@@ -15,6 +15,7 @@ cdef enum:
     SLOT_A = 0
     SLOT_B = 1
     SLOT_PARTIAL = 2
+    SLOT_FILTERS = 3
 
 cdef enum:
     ACT_NONE = 0
@@ -29,10 +30,6 @@ cdef struct Product:
     real alpha, beta
     const real* bias
     int activation
-
-
-cdef int activation_code(str name):
-    return ACT_NONE if name is None else ACT_RELU if name == "relu" else ACT_SIGMOID if name == "sigmoid" else ACT_TANH
 
 
 cdef void activate_row(int activation, real* row, Py_ssize_t n) noexcept nogil:
@@ -220,35 +217,3 @@ cdef int run_product(const Product* p, int n_threads) noexcept nogil:
     if p.m >= n_threads * 4 * TILE_ROWS or p.k < 4 * p.m:
         return multiply_by_rows(p, n_threads)
     return multiply_by_depth(p, n_threads)
-
-
-cdef const real* data_or_null(x) except? NULL:
-    if x is None:
-        return NULL
-    return <const real*>cnp.PyArray_DATA(<cnp.ndarray?>x)
-
-
-cdef void describe_matrix(Operand* operand, cnp.ndarray x):
-    operand.kind = STRIDED
-    operand.data = <const real*>cnp.PyArray_DATA(x)
-    operand.row_stride = cnp.PyArray_STRIDE(x, 0) // <Py_ssize_t>sizeof(real)
-    operand.column_stride = cnp.PyArray_STRIDE(x, 1) // <Py_ssize_t>sizeof(real)
-
-
-def gemm(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, double alpha, double beta, bias, str activation, int n_threads):
-    cdef Product p
-    cdef int failed
-    memset(&p, 0, sizeof(Product))
-    describe_matrix(&p.a, a)
-    describe_matrix(&p.b, b)
-    p.b.end = p.b.data + max(0, (cnp.PyArray_DIM(b, 0) - 1) * p.b.row_stride) + cnp.PyArray_DIM(b, 1)
-    p.c = <real*>cnp.PyArray_DATA(out)
-    p.m, p.k, p.n = cnp.PyArray_DIM(a, 0), cnp.PyArray_DIM(a, 1), cnp.PyArray_DIM(b, 1)
-    p.c_stride = p.n
-    p.alpha, p.beta = <real>alpha, <real>beta
-    p.bias = data_or_null(bias)
-    p.activation = activation_code(activation)
-    with nogil:
-        failed = run_product(&p, n_threads)
-    if failed:
-        raise MemoryError("no memory for the packing buffers of gemm")

@@ -9,7 +9,10 @@
 #   scatter       the gradient for the input by adding into it, where channels are few or strides large
 #   direct        first layers: one to four channels, no packing
 #   winograd      3x3 convolutions of many channels, in 4 / 9 of the multiplications
+#   choice        which of these ways a convolution goes
 #   pool2d, elementwise, loss, optimizer          single passes over memory
+#   call          calls as data: bound once, run one by one or many in a row
+#   entry         the functions that Python sees
 #   probe         loops whose rate is known: the machine's ceiling
 
 cimport numpy as cnp
@@ -40,6 +43,11 @@ cdef extern from "support.h" nogil:
 
 cnp.import_array()
 
+cdef enum:  # what became of a call
+    SUCCESS = 0
+    NOT_FINITE = 1
+    NO_MEMORY = -1
+
 include "tile.pxi"
 include "patches.pxi"
 include "pack.pxi"
@@ -48,8 +56,11 @@ include "conv2d.pxi"
 include "scatter.pxi"
 include "direct.pxi"
 include "winograd.pxi"
+include "choice.pxi"
 include "pool2d.pxi"
 include "elementwise.pxi"
 include "loss.pxi"
 include "optimizer.pxi"
+include "call.pxi"
+include "entry.pxi"
 include "probe.pxi"

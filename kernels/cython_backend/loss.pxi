@@ -27,26 +27,6 @@ cdef double cross_entropy_rows(const real* logits, const int64_t* labels, real* 
     return loss
 
 
-def softmax_cross_entropy(cnp.ndarray logits, cnp.ndarray labels, cnp.ndarray out, int n_threads):
-    cdef const real* z = <const real*>cnp.PyArray_DATA(logits)
-    cdef const int64_t* label = <const int64_t*>cnp.PyArray_DATA(labels)
-    cdef real* slopes = <real*>cnp.PyArray_DATA(out)
-    cdef Py_ssize_t n = cnp.PyArray_DIM(logits, 0), n_classes = cnp.PyArray_DIM(logits, 1), t
-    cdef Py_ssize_t share = (n + n_threads - 1) // n_threads
-    cdef double* losses = <double*>malloc(n_threads * sizeof(double))
-    cdef double loss = 0
-    if losses == NULL:
-        raise MemoryError("no memory for the partial losses")
-    with nogil:
-        # The parts are added in the order of the threads: the same sum at every run.
-        for t in prange(n_threads, num_threads=n_threads, schedule="static"):
-            losses[t] = cross_entropy_rows(z, label, slopes, min(n, t * share), min(n, (t + 1) * share), n_classes, n)
-        for t in range(n_threads):
-            loss += losses[t]
-    free(losses)
-    return loss / n
-
-
 cdef enum:
     BIAS_ROWS = 64      # rows added in the element's own precision before they go to the double sum
     BIAS_CHANNELS = 64
@@ -103,17 +83,3 @@ cdef void bias_folded(const real* dy, real* db, Py_ssize_t n_rows, Py_ssize_t ch
         for row in range(wide_rows * LANES, n_rows):
             db_c = db_c + dy[row * channels + c]
         db[c] = <real>db_c
-
-
-def bias_backward(cnp.ndarray dy, cnp.ndarray out, int n_threads):
-    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
-    cdef real* db = <real*>cnp.PyArray_DATA(out)
-    cdef Py_ssize_t n_rows = cnp.PyArray_DIM(dy, 0), channels = cnp.PyArray_DIM(dy, 1), block
-    if channels * LANES <= BIAS_FOLDED and n_rows >= 2 * LANES:
-        with nogil:
-            bias_folded(slopes, db, n_rows, channels)
-        return
-    with nogil:
-        for block in prange((channels + BIAS_CHANNELS - 1) // BIAS_CHANNELS, num_threads=n_threads, schedule="static"):
-            bias_columns(slopes, db, n_rows, channels, block * BIAS_CHANNELS,
-                         min(BIAS_CHANNELS, channels - block * BIAS_CHANNELS))

@@ -6,16 +6,6 @@ cdef struct Window:
     Py_ssize_t batch, in_h, in_w, channels, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, out_h, out_w
 
 
-cdef Window window_of(geometry):
-    cdef Window s
-    s.batch, s.in_h, s.in_w, s.channels = geometry.batch, geometry.in_h, geometry.in_w, geometry.channels
-    s.kernel_h, s.kernel_w = geometry.kernel_h, geometry.kernel_w
-    s.stride_h, s.stride_w = geometry.stride_h, geometry.stride_w
-    s.pad_top, s.pad_left = geometry.pad_top, geometry.pad_left
-    s.out_h, s.out_w = geometry.out_h, geometry.out_w
-    return s
-
-
 cdef inline Py_ssize_t first_of(Py_ssize_t o, Py_ssize_t stride, Py_ssize_t pad) noexcept nogil:
     return max(o * stride - pad, 0)
 
@@ -90,17 +80,6 @@ cdef void max_pool_rows(const Window* s, Py_ssize_t row0, Py_ssize_t row1, const
             at += s.channels
 
 
-def max_pool2d(cnp.ndarray x, cnp.ndarray out, cnp.ndarray argmax, geometry, int n_threads):
-    cdef Window s = window_of(geometry)
-    cdef const real* images = <const real*>cnp.PyArray_DATA(x)
-    cdef real* y = <real*>cnp.PyArray_DATA(out)
-    cdef int32_t* where = <int32_t*>cnp.PyArray_DATA(argmax)
-    cdef Py_ssize_t rows = s.batch * s.out_h, share = (rows + n_threads - 1) // n_threads, t
-    with nogil:
-        for t in prange(n_threads, num_threads=n_threads, schedule="static"):
-            max_pool_rows(&s, min(rows, t * share), min(rows, (t + 1) * share), images, y, where)
-
-
 cdef int max_pool_scatter(const real* dy, const int32_t* argmax, real* dx, Py_ssize_t n_windows, Py_ssize_t n_pixels,
                           Py_ssize_t channels) noexcept nogil:
     # dx[argmax] += dy for the windows of one image, in order. An index that points outside is not followed.
@@ -116,22 +95,6 @@ cdef int max_pool_scatter(const real* dy, const int32_t* argmax, real* dx, Py_ss
             else:
                 outside = 1
     return outside
-
-
-def max_pool2d_backward(cnp.ndarray dy, cnp.ndarray argmax, cnp.ndarray out, int n_threads):
-    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
-    cdef const int32_t* where = <const int32_t*>cnp.PyArray_DATA(argmax)
-    cdef real* dx = <real*>cnp.PyArray_DATA(out)
-    cdef Py_ssize_t batch = cnp.PyArray_DIM(dy, 0), channels = cnp.PyArray_DIM(dy, 3)
-    cdef Py_ssize_t n_windows = cnp.PyArray_DIM(dy, 1) * cnp.PyArray_DIM(dy, 2)
-    cdef Py_ssize_t n_pixels = cnp.PyArray_DIM(out, 1) * cnp.PyArray_DIM(out, 2)
-    cdef Py_ssize_t n
-    cdef int outside = 0
-    with nogil:
-        for n in prange(batch, num_threads=n_threads, schedule="static"):
-            outside += max_pool_scatter(slopes + n * n_windows * channels, where + n * n_windows * channels,
-                                        dx + n * n_pixels * channels, n_windows, n_pixels, channels)
-    return outside == 0
 
 
 cdef inline real divisor_of(const Window* s, bint include_pad, Py_ssize_t n_pixels) noexcept nogil:
@@ -159,16 +122,6 @@ cdef void avg_pool_row(const Window* s, Py_ssize_t row, const real* x, real* y, 
             total[c] = total[c] / divisor
 
 
-def avg_pool2d(cnp.ndarray x, cnp.ndarray out, geometry, bint count_include_pad, int n_threads):
-    cdef Window s = window_of(geometry)
-    cdef const real* images = <const real*>cnp.PyArray_DATA(x)
-    cdef real* y = <real*>cnp.PyArray_DATA(out)
-    cdef Py_ssize_t row
-    with nogil:
-        for row in prange(s.batch * s.out_h, num_threads=n_threads, schedule="static"):
-            avg_pool_row(&s, row, images, y, count_include_pad)
-
-
 cdef void avg_pool_spread(const Window* s, Py_ssize_t n, const real* dy, real* dx, bint include_pad) noexcept nogil:
     # Windows may overlap: one thread has a whole image.
     cdef Py_ssize_t oh, ow, h, w, c, h0, h1, w0, w1
@@ -188,13 +141,3 @@ cdef void avg_pool_spread(const Window* s, Py_ssize_t n, const real* dy, real* d
                     target = image + (h * s.in_w + w) * s.channels
                     for c in range(s.channels):
                         target[c] = target[c] + slope[c] / divisor
-
-
-def avg_pool2d_backward(cnp.ndarray dy, cnp.ndarray out, geometry, bint count_include_pad, int n_threads):
-    cdef Window s = window_of(geometry)
-    cdef const real* slopes = <const real*>cnp.PyArray_DATA(dy)
-    cdef real* dx = <real*>cnp.PyArray_DATA(out)
-    cdef Py_ssize_t n
-    with nogil:
-        for n in prange(s.batch, num_threads=n_threads, schedule="static"):
-            avg_pool_spread(&s, n, slopes, dx, count_include_pad)

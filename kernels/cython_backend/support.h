@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #if DEPTHBENCH_FLOAT64
 typedef double depthbench_real;
@@ -105,9 +106,17 @@ static inline __attribute__((always_inline)) depthbench_bits bits_from_real(dept
     return bits;
 }
 
+/* The clock of time.perf_counter_ns. */
+static inline int64_t nanoseconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 /* Packing buffers, one set per thread, grown when needed and freed when the thread ends: allocating them at each call would
  * cost a page fault for every 4 KiB of every call. */
-enum { WORKSPACE_SLOTS = 3 };
+enum { WORKSPACE_SLOTS = 4 };
 typedef struct {
     void *memory[WORKSPACE_SLOTS];
     size_t bytes[WORKSPACE_SLOTS];

@@ -20,9 +20,6 @@ cdef enum:
     POSITIONS = 16
     BLOCK_TILES = 48                                   # a multiple of every TILE_ROWS
     GRADIENT_ROWS = TILE_ROWS // 3 * 2                 # channels of one tile of dU: a power of two, that divides them
-    SUCCESS = 0
-    NOT_FINITE = 1
-    NO_MEMORY = -1
 
 # One convolution: images (batch, in_h, in_w, in_c) -> (batch, out_h, out_w, out_c).
 cdef struct Winograd:
