@@ -63,6 +63,8 @@ class Layer:
 
     parameters: tuple[Parameter, ...] = ()
     activation: str | None = None
+    #: Whether the passes are calls of kernels on bound buffers and nothing else (``models/plan.py``).
+    traceable = True
 
     def __init__(self, name: str, input_shape: Shape, output_shape: Shape):
         self.name = name
@@ -173,6 +175,8 @@ class SparseDense(Dense):
 
     The two products with x are SciPy's (which allocates their results); the rest is as in `Dense`.
     """
+
+    traceable = False
 
     def forward(self, x):
         self._x = x

@@ -21,8 +21,10 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -30,6 +32,10 @@ import numpy as np
 from kernels import Kernels
 from models import initializers
 from models.layers import Layer, Rows, Shape, defer_derivative
+from models.plan import Inputs, Pass, Tracer
+
+#: Passes are kept for this many sizes of batches: whole ones, the last of an epoch, those of validation.
+MOST_PASSES = 16
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,8 @@ class Network:
     max_batch : int
         Most samples that one call may bring.
     n_threads : int
-        Handed to every kernel.
+        Each takes a share of the samples through all layers, where the backend can do that; else it is handed to every
+        kernel.
     parameters : sequence of arrays, optional
         Bind these instead of a new vector: layer by layer, each in the order of ``layer.parameters``.
     training : bool
@@ -87,6 +94,11 @@ class Network:
         self.n_parameters = sum(layer.n_parameters for layer in self.layers)
         self.vector: np.ndarray | None = None
         self.gradient: np.ndarray | None = None
+        self._traceable = all(layer.traceable for layer in self.layers)
+        self._inputs = Inputs(lambda n: self._input_rows(n))
+        self._shards: list[Network] = []
+        self._sliced: tuple[np.ndarray, list[np.ndarray]] | None = None
+        self._outputs: dict[int, Rows] = {}
         self._bind(parameters)
 
     @property
@@ -105,15 +117,39 @@ class Network:
             defer_derivative(before, after)
         for i, layer in enumerate(self.layers):
             layer.wants_input_gradient = i > first_with_parameters
-            layer.bind_kernels(self.kernels, self.n_threads)
-            layer.bind_output(self.dtype, self.max_batch)
         if parameters is None:
             self.vector = np.zeros(self.n_parameters, self.dtype)
             parameters = self._views(self.vector)
         self._each_layer(parameters, "bind_parameters")
+        if self._shares_batches():
+            self._bind_shards()
+        else:
+            self._bind_buffers(first_with_parameters)
+        self.use_kernels(self.kernels)
+
+    def _shares_batches(self) -> bool:
+        """Whether each thread takes a share of the samples through all layers, and not each kernel for itself."""
+        return self.n_threads > 1 and self._traceable and self.kernels.runs_together
+
+    def _bind_shards(self) -> None:
+        self._shards = [
+            Network(
+                self.layers, kernels=self.kernels, dtype=self.dtype, max_batch=-(-self.max_batch // self.n_threads),
+                parameters=self.parameters, training=self.training,
+            )
+            for _ in range(self.n_threads)
+        ]  # fmt: skip
+        self.gradient = self._shards[0].gradient
+        self.delta = Rows(np.empty((self.max_batch, *self.output_shape), self.dtype))
+
+    def _bind_buffers(self, first_with_parameters: int) -> None:
+        for layer in self.layers:
+            layer.bind_output(self.dtype, self.max_batch)
         if self.training:
             self.gradient = np.zeros(self.n_parameters, self.dtype)
             self._each_layer(self._views(self.gradient), "bind_gradients")
+            for layer in self.layers:
+                layer.bind_kernels(self.kernels, self.n_threads)
             self._bind_scratch(first_with_parameters)
 
     def _views(self, vector: np.ndarray) -> list[np.ndarray]:
@@ -183,6 +219,16 @@ class Network:
         for own, value in zip(self.parameters, values, strict=True):
             own[...] = value
 
+    def use_kernels(self, kernels: Kernels) -> None:
+        """Exchange the kernels, for those of another backend or a recorder."""
+        self.kernels = kernels
+        self._passes: OrderedDict[tuple[int, int], tuple[Pass, Pass | None]] = OrderedDict()  # of (samples, layers)
+        self._tracer = Tracer(kernels)
+        for layer in self.layers:
+            layer.bind_kernels(self._tracer if self._traceable else kernels, self.n_threads)
+        for shard in self._shards:
+            shard.use_kernels(kernels)
+
     def forward(self, x: np.ndarray, *, n_layers: int | None = None) -> np.ndarray:
         """Return the output for x (N, \\*input_shape): a view of the network's buffer, valid until the next call.
 
@@ -190,16 +236,106 @@ class Network:
         """
         if x.shape[0] > self.max_batch:
             raise ValueError(f"x has {x.shape[0]} samples, the network has buffers for {self.max_batch}")
-        for layer in self.layers if n_layers is None else self.layers[:n_layers]:
+        n_layers = len(self.layers) if n_layers is None else n_layers
+        if not self._traceable:
+            return self._forward_layers(x, n_layers)
+        if self._shards:
+            return self._forward_shards(x, n_layers)
+        forward = self._prepare(x, n_layers)
+        forward.program()
+        return forward.result
+
+    def _forward_layers(self, x: np.ndarray, n_layers: int) -> np.ndarray:
+        for position, layer in enumerate(self.layers[:n_layers], start=1):
+            self._tracer.label = f"forward/{position} {layer.name}"
             x = layer.forward(x)
         return x
 
     def backward(self, delta: np.ndarray) -> None:
         """Fill `gradient` from the gradient of the loss for the output of the last `forward`."""
-        for layer in reversed(self.layers):
+        if not self._traceable:
+            self._backward_layers(delta)
+            return
+        if self._shards:
+            self._backward_shards(delta)
+            return
+        self._backward_pass(delta).program()
+
+    def _backward_pass(self, delta: np.ndarray) -> Pass:
+        """Return the pass of as many samples, with the gradient of the loss in its place."""
+        n = delta.shape[0]
+        _, backward = self._passes.get((n, len(self.layers)), (None, None))
+        if backward is None:
+            raise RuntimeError(f"backward of {n} samples must follow forward of as many, on a network in training")
+        own = self.delta(n)
+        if delta is not own:
+            own[...] = delta
+        return backward
+
+    def _backward_layers(self, delta: np.ndarray) -> None:
+        for position, layer in reversed(list(enumerate(self.layers, start=1))):
             if delta is None:
                 return
+            self._tracer.label = f"backward/{position} {layer.name}"
             delta = layer.backward(delta)
+
+    def _prepare(self, x: np.ndarray, n_layers: int) -> Pass:
+        """Return the forward pass for as many samples, ready to read these; in training make the backward pass too."""
+        key = x.shape[0], n_layers
+        if key not in self._passes:
+            self._passes[key] = self._trace(self._inputs(x, None), n_layers)
+            if len(self._passes) > MOST_PASSES:
+                self._passes.popitem(last=False)
+        self._passes.move_to_end(key)
+        forward, backward = self._passes[key]
+        batch = self._inputs(x, forward.batch)
+        forward.read(batch)
+        if backward is not None:
+            backward.read(batch)
+        return forward
+
+    def _trace(self, batch: np.ndarray, n_layers: int) -> tuple[Pass, Pass | None]:
+        self._tracer.take()  # what an earlier trace left where it failed
+        result = self._forward_layers(batch, n_layers)
+        forward = Pass(self.kernels, self._tracer.take(), batch, result)
+        if not self.training or n_layers < len(self.layers):
+            return forward, None
+        self._backward_layers(self.delta(batch.shape[0]))
+        return forward, Pass(self.kernels, self._tracer.take(), batch, self.gradient)
+
+    # -- many threads: each takes a share of the samples through all layers, on a network of its own -------------
+
+    def _shares(self, n: int) -> list[slice]:
+        share = max(1, -(-n // len(self._shards)))
+        return [slice(start, min(start + share, n)) for start in range(0, max(n, 1), share)]
+
+    def _forward_shards(self, x: np.ndarray, n_layers: int) -> np.ndarray:
+        out = self._whole_output(n_layers)(x.shape[0])
+        shares = self._shares(x.shape[0])
+        if self._sliced is None or self._sliced[0] is not x:  # the same views again of the same array: nothing to bind anew
+            self._sliced = x, [x[share] for share in shares]
+        passes = [s._prepare(part, n_layers) for s, part in zip(self._shards, self._sliced[1], strict=False)]
+        self.kernels.run_together([p.program for p in passes])
+        for p, share in zip(passes, shares, strict=True):
+            out[share] = p.result
+        return out
+
+    def _backward_shards(self, delta: np.ndarray) -> None:
+        shares = self._shares(delta.shape[0])
+        passes = [s._backward_pass(delta[share]) for s, share in zip(self._shards, shares, strict=False)]
+        self.kernels.run_together([p.program for p in passes])
+        for p in passes[1:]:  # in their order: the same sums at every run
+            self.gradient += p.result
+
+    def _whole_output(self, n_layers: int) -> Rows:
+        if n_layers not in self._outputs:
+            shape = self.layers[n_layers - 1].output_shape if n_layers else self.input_shape
+            self._outputs[n_layers] = Rows(np.empty((self.max_batch, *shape), self.dtype))
+        return self._outputs[n_layers]
+
+    @cached_property
+    def _input_rows(self) -> Rows:
+        return Rows(np.empty((self.max_batch, *self.input_shape), self.dtype))
 
     def summary(self) -> list[LayerSummary]:
         """Return one entry per layer.

@@ -14,13 +14,14 @@ from __future__ import annotations
 from types import ModuleType
 
 from kernels.api.activations import Activations
+from kernels.api.binding import Binder, Binding, Program
 from kernels.api.convolution import Convolution
 from kernels.api.matrix import Matrix
 from kernels.api.pooling import Pooling
 from kernels.api.training import Training
 from kernels.arguments import ACTIVATIONS
 
-__all__ = ["ACTIVATIONS", "IMPLEMENTATION", "Kernels"]
+__all__ = ["ACTIVATIONS", "IMPLEMENTATION", "Binding", "Kernels", "Program"]
 
 #: What the module of a backend must define (positional arguments only; see any backend for their order).
 IMPLEMENTATION = (
@@ -31,7 +32,7 @@ IMPLEMENTATION = (
 )  # fmt: skip
 
 
-class Kernels(Matrix, Convolution, Pooling, Activations, Training):
+class Kernels(Matrix, Convolution, Pooling, Activations, Training, Binder):
     """The kernels of one backend. Made by :func:`kernels.load`.
 
     All of them take float32 or float64 arrays (never mixed, never cast), ``out=None`` where they return arrays, and
@@ -45,6 +46,8 @@ class Kernels(Matrix, Convolution, Pooling, Activations, Training):
     ValueError
         An argument of the wrong shape or value, or an ``out`` that overlaps an input.
     """
+
+    _IMPLEMENTATION = IMPLEMENTATION
 
     def __init__(self, name: str, implementation: ModuleType):
         missing = [function for function in IMPLEMENTATION if not hasattr(implementation, function)]

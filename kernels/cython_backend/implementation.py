@@ -19,4 +19,22 @@ def _dispatch(name: str):
     return kernel
 
 
+def bind(name: str, arguments: tuple):
+    """Return a call of a kernel that is checked already, to be run again and again."""
+    module = _SINGLE if arguments[0].itemsize == 4 else _DOUBLE
+    return getattr(module, name)(*arguments, module.Bound())
+
+
+def program(calls: list):
+    """Return bound calls of one dtype as one thing to run."""
+    module = _SINGLE if all(isinstance(call, _SINGLE.Bound) for call in calls) else _DOUBLE
+    return module.Program(calls)
+
+
+def run_together(programs: list) -> None:
+    """Run programs of one dtype at the same time, each on a thread of its own."""
+    module = _SINGLE if all(isinstance(program, _SINGLE.Program) for program in programs) else _DOUBLE
+    module.run_together(programs)
+
+
 globals().update({name: _dispatch(name) for name in IMPLEMENTATION})
