@@ -36,6 +36,10 @@ from models.plan import Inputs, Pass, Tracer
 
 #: Passes are kept for this many sizes of batches: whole ones, the last of an epoch, those of validation.
 MOST_PASSES = 16
+#: Sharing a batch out costs each thread a pass over all parameters (to pack them, to add up their gradients), and saves it
+#: the wait at the end of every kernel. It pays where each parameter has at least this many FLOPs to do for a sample: in
+#: convolutions. In dense layers, with 2, the threads divide the kernels.
+SHARED_FLOPS = 8
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,10 @@ class Network:
 
     def _shares_batches(self) -> bool:
         """Whether each thread takes a share of the samples through all layers, and not each kernel for itself."""
-        return self.n_threads > 1 and self._traceable and self.kernels.runs_together
+        if self.n_threads == 1 or not self._traceable or not self.kernels.runs_together:
+            return False
+        flops = sum(layer.flops for layer in self.layers)
+        return flops >= SHARED_FLOPS * self.n_parameters
 
     def _bind_shards(self) -> None:
         self._shards = [

@@ -50,7 +50,7 @@ class Optimizer:
         parts = self._whole if weight_decay == 0.0 else self._parts
         for part, decay in zip(parts, (weight_decay, 0.0), strict=False):
             if part.stop > part.start:
-                self._update(kernels, part, vector[part], gradient[part], decay, n_threads)
+                self._update(kernels, part, vector, gradient, decay, n_threads)
 
     def _update(self, kernels, part, vector, gradient, weight_decay, n_threads):
         raise NotImplementedError
@@ -94,12 +94,18 @@ class SGD(Optimizer):
         self.nesterov = bool(nesterov)
         self.power_t = power_t
         self.velocity = np.zeros_like(vector)
+        self._bound: dict[int, tuple] = {}  # part -> what the call depends on, and the call
 
     def _update(self, kernels, part, vector, gradient, weight_decay, n_threads):
-        kernels.sgd_update(
-            vector, gradient, self.velocity[part], learning_rate=self.learning_rate, momentum=self.momentum,
-            nesterov=self.nesterov, weight_decay=weight_decay, n_threads=n_threads,
-        )  # fmt: skip
+        settings = kernels, vector, gradient, weight_decay, n_threads, self.learning_rate
+        bound, call = self._bound.get(part.start, ((None,) * len(settings), None))
+        if any(a is not b and (isinstance(b, np.ndarray) or a != b) for a, b in zip(bound, settings, strict=True)):
+            call = kernels.bind(
+                "sgd_update", vector[part], gradient[part], self.velocity[part], learning_rate=self.learning_rate,
+                momentum=self.momentum, nesterov=self.nesterov, weight_decay=weight_decay, n_threads=n_threads,
+            )  # fmt: skip
+            self._bound[part.start] = settings, call
+        call()
 
     def _change_rate(self, rate: float) -> None:
         if rate > 0.0:
@@ -155,7 +161,7 @@ class Adam(Optimizer):
 
     def _update(self, kernels, part, vector, gradient, weight_decay, n_threads):
         kernels.adam_update(
-            vector, gradient, self.m[part], self.v[part], step=self.step, learning_rate=self.learning_rate_init,
+            vector[part], gradient[part], self.m[part], self.v[part], step=self.step, learning_rate=self.learning_rate_init,
             beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self._epsilon_of_step, weight_decay=weight_decay,
             n_threads=n_threads,
         )  # fmt: skip

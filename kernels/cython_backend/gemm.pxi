@@ -4,7 +4,7 @@
 #
 # Five loops (BLIS): columns by BLOCK_COLUMNS, depth by BLOCK_DEPTH -> pack B; rows by BLOCK_ROWS -> pack A; then tiles.
 # A and B are `Operand`s (pack.pxi): strided matrices, or the patches of images.
-# Threads divide the rows (or the depth, where there are few rows) and each packs for itself: no waiting, and the same
+# Threads divide the rows or the columns (or the depth, where there are few of both) and each packs for itself: no waiting, and the same
 # sums in the same order at every run with the same number of threads.
 #
 # Legend: i rows 0..m, j columns 0..n, k depth.
@@ -171,6 +171,27 @@ cdef int multiply_by_rows(const Product* p, int n_threads) noexcept nogil:
     return failed
 
 
+cdef int multiply_by_columns(const Product* p, int n_threads) noexcept nogil:
+    # Whole panels of B to each thread.
+    cdef Py_ssize_t share = ((p.n + n_threads - 1) // n_threads + TILE_COLUMNS - 1) // TILE_COLUMNS * TILE_COLUMNS
+    cdef Py_ssize_t t
+    cdef int failed = 0
+    for t in prange(n_threads, num_threads=n_threads, schedule="static"):
+        if t * share < p.n:
+            failed += multiply_columns(p, t * share, min(p.n, (t + 1) * share))
+    return failed
+
+
+cdef int multiply_columns(const Product* p, Py_ssize_t j_begin, Py_ssize_t j_end) noexcept nogil:
+    cdef Product part = p[0]
+    part.b.data = p.b.data + j_begin * p.b.column_stride
+    part.c = p.c + j_begin
+    part.n = j_end - j_begin
+    if p.bias != NULL:
+        part.bias = p.bias + j_begin
+    return multiply(&part, 0, p.m, 0, p.k)
+
+
 cdef int multiply_by_depth(const Product* p, int n_threads) noexcept nogil:
     # Few rows, a long sum: each thread adds up a part of the depth into memory of its own; then the parts are added in order.
     cdef Py_ssize_t share = (p.k + n_threads - 1) // n_threads
@@ -214,6 +235,9 @@ cdef int run_product(const Product* p, int n_threads) noexcept nogil:
         return 0
     if n_threads == 1 or <double>p.m * p.n * p.k < 1e5:
         return multiply(p, 0, p.m, 0, p.k)
+    # The longer side of C is divided: each thread packs all of the other operand.
+    if p.a.kind == STRIDED and p.n > p.m and p.n >= n_threads * TILE_COLUMNS:
+        return multiply_by_columns(p, n_threads)
     if p.m >= n_threads * 4 * TILE_ROWS or p.k < 4 * p.m:
         return multiply_by_rows(p, n_threads)
     return multiply_by_depth(p, n_threads)
