@@ -86,7 +86,7 @@ class SoftmaxCrossEntropy(Loss):
     def __init__(self, kernels, dtype, max_batch, n_outputs, n_threads=1, *, clip: bool = False):
         super().__init__(kernels, dtype, max_batch, n_outputs, n_threads)
         self.clip = clip
-        self._bound: tuple | None = None  # the call of the last step, and the arrays that it reads and writes
+        self._bound: dict[tuple, tuple] = {}  # (samples, kernels) -> their last call, and its arrays
         self._starts = Rows(np.arange(max_batch) * n_outputs)
         self._index = Rows(np.empty(max_batch, np.intp))
 
@@ -106,16 +106,14 @@ class SoftmaxCrossEntropy(Loss):
         return self._mean(self._losses(z, target), None)
 
     def _cross_entropy(self, z, labels, delta) -> float:
-        if self._bound is not None:
-            call, largest, *arrays = self._bound
-            same = arrays[0] is z and arrays[1] is labels and arrays[2] is delta and arrays[3] is self.k
-            if same and largest() < z.shape[1]:  # else the kernel itself says what is wrong
-                return call()
+        key, arrays = (len(labels), self.k), (z, labels, delta)
+        call, largest, *bound = self._bound.get(key, (None, None))
+        if len(bound) == len(arrays) and all(a is b for a, b in zip(arrays, bound, strict=True)) and largest() < z.shape[1]:
+            return float(call())
         loss, _ = self.k.softmax_cross_entropy(z, labels, out=delta, n_threads=self.n_threads)
-        if labels.dtype == np.int64 and labels.flags.c_contiguous and len(labels):
+        if len(labels) and labels.dtype == np.int64 and labels.flags.c_contiguous:
             call = self.k.bind("softmax_cross_entropy", z, labels, out=delta, n_threads=self.n_threads)
-            largest = labels.view(np.uint64).max  # a negative label is a huge one
-            self._bound = call, largest, z, labels, delta, self.k
+            self._bound[key] = call, labels.view(np.uint64).max, *arrays  # as unsigned, a negative label is a huge one
         return loss
 
     def _losses(self, z, labels):

@@ -103,6 +103,8 @@ class Network:
         self._shards: list[Network] = []
         self._sliced: tuple[np.ndarray, list[np.ndarray]] | None = None
         self._outputs: dict[int, Rows] = {}
+        #: For each kernels that were used: their tracer, and (samples, layers) -> forward and backward pass.
+        self._traced: dict[Kernels, tuple[Tracer, OrderedDict[tuple[int, int], tuple[Pass, Pass | None]]]] = {}
         self._bind(parameters)
 
     @property
@@ -227,10 +229,11 @@ class Network:
             own[...] = value
 
     def use_kernels(self, kernels: Kernels) -> None:
-        """Exchange the kernels, for those of another backend or a recorder."""
+        """Exchange the kernels, for those of another backend or a recorder; passes that were made with them are kept."""
         self.kernels = kernels
-        self._passes: OrderedDict[tuple[int, int], tuple[Pass, Pass | None]] = OrderedDict()  # of (samples, layers)
-        self._tracer = Tracer(kernels)
+        if kernels not in self._traced:
+            self._traced[kernels] = Tracer(kernels), OrderedDict()
+        self._tracer, self._passes = self._traced[kernels]
         for layer in self.layers:
             layer.bind_kernels(self._tracer if self._traceable else kernels, self.n_threads)
         for shard in self._shards:

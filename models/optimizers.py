@@ -94,17 +94,20 @@ class SGD(Optimizer):
         self.nesterov = bool(nesterov)
         self.power_t = power_t
         self.velocity = np.zeros_like(vector)
-        self._bound: dict[int, tuple] = {}  # part -> what the call depends on, and the call
+        self._bound: dict[tuple, tuple] = {}  # (part, kernels) -> what the call depends on, and the call
+
+    def __getstate__(self):  # a copy binds calls of its own
+        return {**self.__dict__, "_bound": {}}
 
     def _update(self, kernels, part, vector, gradient, weight_decay, n_threads):
-        settings = kernels, vector, gradient, weight_decay, n_threads, self.learning_rate
-        bound, call = self._bound.get(part.start, ((None,) * len(settings), None))
+        key, settings = (part.start, kernels), (vector, gradient, weight_decay, n_threads, self.learning_rate)
+        bound, call = self._bound.get(key, ((None,) * len(settings), None))
         if any(a is not b and (isinstance(b, np.ndarray) or a != b) for a, b in zip(bound, settings, strict=True)):
             call = kernels.bind(
                 "sgd_update", vector[part], gradient[part], self.velocity[part], learning_rate=self.learning_rate,
                 momentum=self.momentum, nesterov=self.nesterov, weight_decay=weight_decay, n_threads=n_threads,
             )  # fmt: skip
-            self._bound[part.start] = settings, call
+            self._bound[key] = settings, call
         call()
 
     def _change_rate(self, rate: float) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from kernels import Kernels
+from kernels.api import Binding, Program
 from kernels.spec import BY_NAME, KernelSpec
 
 #: Options that hold what a kernel writes, in the order of what it returns.
@@ -43,6 +44,10 @@ class Call:
         From the recorder's first call, and how long.
     flops, n_bytes : int
         By the formulas of the spec.
+    thread : int
+        Which of the programs that ran at the same time it belongs to.
+    share : float
+        How much of the wall time it stands for: 1 / n where n programs ran at the same time.
     """
 
     kernel: str
@@ -53,6 +58,8 @@ class Call:
     flops: int
     n_bytes: int
     is_kernel: bool = True
+    thread: int = 0
+    share: float = 1.0
 
 
 def describe_shapes(arguments: tuple, options: dict[str, Any]) -> str:
@@ -91,6 +98,43 @@ def flops_of(spec: KernelSpec, arguments: tuple, options: dict[str, Any]) -> int
     """Return the FLOPs of a call by the formula of its spec."""
     sizes = {k: v for k, v in options.items() if k not in (*OUTPUTS, "n_threads")}
     return spec.flops(*arguments, **sizes)
+
+
+class _RecordedBinding(Binding):
+    """A bound call that records itself when it is run alone; in a program, the program does."""
+
+    __slots__ = ("_recorder",)
+
+    def __init__(self, bound: Binding, recorder: Recorder):
+        super().__init__(bound.kernel, bound.arguments, bound.options, bound.result, bound.run)
+        self._recorder = recorder
+
+    def __call__(self) -> Any:
+        recorder = self._recorder
+        start = recorder._clock()
+        result = self.run()
+        end = recorder._clock()
+        recorder._raw.append((self.kernel, recorder._label, start, end, self.arguments, self.options, self.result))
+        return result
+
+
+class _RecordedProgram(Program):
+    """A program that has its calls timed, and hands the times on after each run."""
+
+    def __init__(self, program: Program, recorder: Recorder):
+        super().__init__(program.bindings, program.native)
+        self.times = np.zeros((len(self), 2), np.int64)
+        self._recorder = recorder
+
+    def __call__(self) -> None:
+        self.native()
+        self.keep(0, 1.0)
+
+    def keep(self, thread: int, share: float) -> None:
+        """Record the calls of the last run."""
+        append = self._recorder._raw.append
+        for b, (start, end) in zip(self.bindings, self.times.tolist(), strict=True):
+            append((b.kernel, b.label, start, end, b.arguments, b.options, b.result, thread, share))
 
 
 class Recorder:
@@ -154,6 +198,26 @@ class Recorder:
         timed.__name__ = name
         return timed
 
+    # -- bound calls and programs (kernels/api/binding.py): their clock is the backend's own --------------------------
+
+    def bind(self, name: str, *arguments, **options) -> Binding:
+        """Bind a call whose runs are recorded."""
+        bound = self._kernels.bind(name, *arguments, **options)
+        return _RecordedBinding(bound, self) if self._enabled else bound
+
+    def program(self, bindings: Sequence[Binding]) -> Program:
+        """Return a program whose calls are recorded."""
+        program = self._kernels.program(bindings)
+        if self._enabled:
+            program = _RecordedProgram(program, self)
+        return program
+
+    def run_together(self, programs: Sequence[Program]) -> None:
+        self._kernels.run_together(programs)
+        for thread, program in enumerate(programs):
+            if isinstance(program, _RecordedProgram):
+                program.keep(thread, 1.0 / len(programs))
+
     @contextmanager
     def label(self, text: str) -> Iterator[None]:
         """Give the calls inside the block a label."""
@@ -193,8 +257,8 @@ class Recorder:
         self._raw.clear()
         return calls
 
-    def _described(self, name, label, start, end, arguments, options, result) -> Call:
-        times = {"start_s": (start - self._epoch_ns) / 1e9, "seconds": (end - start) / 1e9}
+    def _described(self, name, label, start, end, arguments, options, result, thread=0, share=1.0) -> Call:
+        times = {"thread": thread, "share": share, "start_s": (start - self._epoch_ns) / 1e9, "seconds": (end - start) / 1e9}
         if name not in BY_NAME:
             return Call(name, label, "", **times, flops=0, n_bytes=arguments, is_kernel=False)
         spec = BY_NAME[name]

@@ -81,12 +81,9 @@ class TrainingStep:
 
     def use(self, kernels: Kernels | Recorder) -> None:
         """Exchange the kernels; with a `Recorder`, also say which layer is at work."""
-        self.kernels = self.network.kernels = self.loss.k = kernels
+        self.kernels = self.loss.k = kernels
+        self.network.use_kernels(kernels)
         recorder = kernels if isinstance(kernels, Recorder) else None
-        for position, layer in enumerate(self.network.layers, start=1):
-            layer.bind_kernels(kernels, self.network.n_threads)
-            for direction in ("forward", "backward"):
-                _labelled(layer, direction, recorder, f"{direction}/{position} {layer.name}")
         _labelled(self.optimizer, "update", recorder, "update/")
         self._loss = self.loss if recorder is None else recorder.labelled("loss/", self.loss)
         gather = partial(recorder.other, "gather batch", n_bytes=self._batch_bytes) if recorder else None
@@ -184,13 +181,13 @@ def added_up(lines: tuple[Line, ...]) -> tuple[Line, ...]:
 
 def _lines(steps: list[list[Call]], ceilings: Ceilings) -> tuple[Line, ...]:
     """Merge the same call of all steps: its time is the median."""
-    signatures = {tuple((c.kernel, c.label, c.shapes) for c in calls) for calls in steps}
+    signatures = {tuple((c.kernel, c.label, c.shapes, c.thread) for c in calls) for calls in steps}
     if len(signatures) != 1:
         raise RuntimeError("the steps did not call the same kernels in the same order")
     lines = []
     for same in zip(*steps, strict=True):
         first = same[0]
-        seconds = float(np.median([call.seconds for call in same]))
+        seconds = float(np.median([call.seconds * call.share for call in same]))
         rate = roofline.rate(ceilings, seconds, first.flops, first.n_bytes)
         phase, _, layer = first.label.partition("/")
         lines.append(Line(first.kernel, phase, layer, first.shapes, 1, rate, first.is_kernel))
