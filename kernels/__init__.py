@@ -15,7 +15,7 @@ from functools import cache
 
 from kernels.api import Kernels
 
-__all__ = ["Kernels", "backends", "load"]
+__all__ = ["Kernels", "backends", "load", "variants"]
 
 #: In order of speed. Each is the module ``kernels.<folder>.implementation``.
 _BACKENDS = {"cython": "cython_backend", "numba": "numba_backend", "reference": "reference"}
@@ -43,7 +43,22 @@ def backends() -> list[str]:
 
 
 @cache
+def variants() -> tuple[str, ...]:
+    """Names of the Cython kernels in each instruction set that was built and that this CPU runs, best first."""
+    if not _usable("cython"):
+        return ()
+    from kernels.cython_backend import loader
+
+    return tuple(f"cython-{isa}" for isa in loader.available())
+
+
+@cache
 def _load(name: str) -> Kernels:
+    _, _, isa = name.partition("-")
+    if isa:
+        from kernels.cython_backend import implementation
+
+        return Kernels(name, implementation.variant(isa))
     return Kernels(name, importlib.import_module(f"kernels.{_BACKENDS[name]}.implementation"))
 
 
@@ -53,7 +68,7 @@ def load(name: str) -> Kernels:
     Parameters
     ----------
     name : str
-        One of :func:`backends`.
+        One of :func:`backends`, or the Cython kernels in a certain instruction set: ``"cython-v3"``.
 
     Raises
     ------
@@ -62,10 +77,12 @@ def load(name: str) -> Kernels:
     """
     if not isinstance(name, str):
         raise TypeError(f"name must be a string, got {type(name).__name__}")
+    if name in variants():
+        return _load(name)
     if name not in _BACKENDS:
-        near = difflib.get_close_matches(name, _BACKENDS, n=1)
+        near = difflib.get_close_matches(name, [*_BACKENDS, *variants()], n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown backend {name!r}{hint}. Usable here: {', '.join(backends())}")
+        raise ValueError(f"unknown backend {name!r}{hint}. Usable here: {', '.join((*backends(), *variants()))}")
     if name not in backends():
         raise ValueError(f"backend {name!r} cannot be used here (not built?). Usable: {', '.join(backends())}")
     return _load(name)

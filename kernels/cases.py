@@ -151,11 +151,21 @@ MLP = Network("mlp", (), (), (784, 256, 128, 10))
 #: (network, batch) of each preset.
 _PRESET_NETWORKS = {
     "S": ((LENET5, 8), (CONV16_32, 8), (MLP, 8)),
-    "M": ((LENET5, 128), (CONV16_32, 128), (CONV32_64, 128), (VGG_SMALL, 32), (MLP, 32), (MLP, 128)),
-    "L": ((CONV32_64, 256), (VGG_SMALL, 128), (RESNET20, 128), (MLP, 512)),
+    "M": ((LENET5, 128), (CONV16_32, 128), (CONV32_64, 128), (VGG_SMALL, 128), (MLP, 128)),
+    "L": ((CONV32_64, 256), (RESNET20, 128), (MLP, 512)),
 }
+#: Further batches of which only the products and convolutions are cases.
+_PRESET_BATCHES = {"S": (), "M": (1, 32), "L": ()}
+#: (name, M, K, N, transposes) of the products that convolutions are: patches of a few taps, and few filters.
+_TALL = (
+    ("tall_9x16", 25088, 9, 16, ""), ("tall_25x6", 100352, 25, 6, ""), ("tall_27x32", 32768, 27, 32, ""),
+    ("tall_150x16", 12800, 150, 16, ""), ("tall_150x16_tb", 12800, 150, 16, "b"), ("tall_16x9_tb", 25088, 16, 9, "b"),
+    ("flat_25x6_ta", 25, 100352, 6, "a"), ("flat_9x16_ta", 9, 25088, 16, "a"), ("flat_150x16_ta", 150, 12800, 16, "a"),
+    ("skinny_10x84_ta_tb", 84, 128, 10, "ab"), ("wide_84x10_tb", 128, 10, 84, "b"), ("row_784x256", 1, 784, 256, ""),
+    ("column_784x10", 784, 32, 10, ""),
+)  # fmt: skip
 #: Square matrix products of each preset.
-_PRESET_SQUARES = {"S": (64, 128), "M": (256, 512, 768, 1024), "L": (2048,)}
+_PRESET_SQUARES = {"S": (64, 128), "M": (256, 384, 512, 768, 1024, 1536, 2048), "L": (4096,)}
 
 
 # -- builders: from sizes to a call -----------------------------------------------------------------------------------
@@ -300,20 +310,26 @@ def _dense_cases(network: Network, batch: int):
         yield f"{name}_backward_input_b{batch}", gemm_build(batch, fan_out, fan_in, transpose_b=True)
 
 
+def _product_cases(network: Network, batch: int):
+    """Yield (kernel, name, build) of the convolutions and the dense layers of a network."""
+    for conv in network.convs:
+        for kernel, build in conv_builds(conv, batch).items():
+            yield kernel, f"{network.name}_{conv.name}_b{batch}", build
+    yield from (("gemm", name, build) for name, build in _dense_cases(network, batch))
+
+
 def _network_cases(network: Network, batch: int):
     """Yield (kernel, name, build) of every call in one training step of a network."""
+    yield from _product_cases(network, batch)
     for conv in network.convs:
         name = f"{network.name}_{conv.name}"
         w_shape, y_shape = conv.shapes(batch)[1:]
-        for kernel, build in conv_builds(conv, batch).items():
-            yield kernel, f"{name}_b{batch}", build
         yield from ((kernel, f"{name}_b{batch}", build) for kernel, build in elementwise_builds(y_shape).items())
         yield "bias_backward", f"{name}_b{batch}", bias_build(*y_shape)
         yield from _optimizer_cases(name, w_shape)
     for pool in network.pools:
         for kernel, build in pool_builds(pool, batch).items():
             yield kernel, f"{network.name}_{pool.name}_b{batch}", build
-    yield from (("gemm", name, build) for name, build in _dense_cases(network, batch))
     for i, (fan_in, fan_out) in enumerate(zip(network.dense[:-1], network.dense[1:], strict=True), start=1):
         name = f"{network.name}_d{i}"
         for kernel, build in elementwise_builds((batch, fan_out)).items():
@@ -333,9 +349,16 @@ def _preset(preset: str) -> dict[str, tuple[Case, ...]]:
     found: dict[tuple[str, str], Case] = {}
     for n in _PRESET_SQUARES[preset]:
         found["gemm", f"square_{n}"] = Case("gemm", f"square_{n}", gemm_build(n, n, n))
+    if preset == "M":
+        for name, m, k, n, transposed in _TALL:
+            build = gemm_build(m, k, n, transpose_a="a" in transposed, transpose_b="b" in transposed)
+            found["gemm", name] = Case("gemm", name, build)
     for network, batch in _PRESET_NETWORKS[preset]:
         for kernel, name, build in _network_cases(network, batch):
             found[kernel, name] = Case(kernel, name, build)  # an optimizer does not see the batch: once per network
+        for more in _PRESET_BATCHES[preset]:
+            for kernel, name, build in _product_cases(network, more):
+                found[kernel, name] = Case(kernel, name, build)
     return {kernel: tuple(c for c in found.values() if c.kernel == kernel) for kernel in BY_NAME}
 
 
@@ -362,6 +385,21 @@ def cases(kernel: str, preset: str = "M") -> tuple[Case, ...]:
     if preset not in PRESETS:
         raise ValueError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
     return _preset(preset)[_known(kernel)]
+
+
+def find(kernel: str, name: str) -> Case:
+    """Return the case of a name, whichever preset it is in.
+
+    Examples
+    --------
+    >>> find("gemm", "square_512").name
+    'square_512'
+    """
+    every = [case for preset in PRESETS for case in cases(kernel, preset)]
+    for case in every:
+        if case.name == name:
+            return case
+    raise ValueError(f"{kernel} has no case {name!r}; there are {', '.join(case.name for case in every)}")
 
 
 def edge_cases(kernel: str) -> tuple[Case, ...]:

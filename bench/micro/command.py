@@ -23,6 +23,12 @@ def kernels(
     dtype: Annotated[str, typer.Option(help="Comma-separated: float32,float64.")] = "float32",
     preset: Annotated[str, typer.Option(help="Size of the cases: S, M or L.")] = "S",
     budget: Annotated[float, typer.Option(min=0.001, max=60.0, help="Seconds of timing per backend and case.")] = 0.05,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Measure OpenBLAS, PyTorch, ONNX Runtime and scikit-learn too, where installed.")
+    ] = False,
+    isa: Annotated[
+        str | None, typer.Option("--isa", help="Cython kernels in these instruction sets too, comma-separated: v2,v3.")
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Show every case, however many there are.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Keep pytest-benchmark's JSON.")] = None,
     output: Annotated[
@@ -35,7 +41,7 @@ def kernels(
     try:
         if output is not None:
             json_file = _folder(output) / "benchmarks.json"
-        plan = _plan(pattern, backends, threads, dtype, preset, budget, json_file)
+        plan = _plan(pattern, backends, isa, threads, dtype, preset, budget, json_file, peers)
         code = _run(plan, full, output)
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
@@ -47,7 +53,7 @@ def kernels(
         raise typer.Exit(code)
 
 
-def _plan(pattern, backends, threads, dtype, preset, budget, json_file) -> Plan:
+def _plan(pattern, backends, isa, threads, dtype, preset, budget, json_file, with_peers) -> Plan:
     """Check what was asked for before anything runs."""
     import kernels
     from bench.errors import InputError
@@ -58,8 +64,14 @@ def _plan(pattern, backends, threads, dtype, preset, budget, json_file) -> Plan:
     def listed(text: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
-    usable = kernels.backends()
-    chosen = tuple(usable) if backends is None else listed(backends)
+    usable = (*kernels.backends(), *kernels.variants())
+    chosen = tuple(kernels.backends()) if backends is None else listed(backends)
+    if isa is not None:
+        sets = [name.removeprefix("cython-") for name in kernels.variants()]
+        for name in listed(isa):
+            if name not in sets:
+                raise unknown("instruction set of this CPU", name, sets)
+        chosen = tuple(dict.fromkeys((*chosen, *(f"cython-{name}" for name in listed(isa)))))
     dtypes = listed(dtype)
     for kind, values, known in (
         ("backend", chosen, usable), ("dtype", dtypes, ("float32", "float64")), ("preset", (preset,), ("S", "M", "L")),
@@ -75,7 +87,7 @@ def _plan(pattern, backends, threads, dtype, preset, budget, json_file) -> Plan:
         raise InputError(f"--threads must be numbers in 1..{len(allowed)} (the cores here), got {threads!r}")
     if json_file is not None and not json_file.absolute().parent.is_dir():
         raise InputError(f"cannot write {json_file}: there is no folder {json_file.absolute().parent}")
-    return Plan(pattern, chosen, tuple(map(int, counts)), dtypes, preset, budget, json_file)
+    return Plan(pattern, chosen, tuple(map(int, counts)), dtypes, preset, budget, json_file, with_peers)
 
 
 def _folder(path: Path) -> Path:
@@ -94,8 +106,24 @@ def _run(plan: Plan, full: bool, output: Path | None) -> int:
     from bench.micro import export, runner
     from bench.micro.tables import print_results
 
+    if plan.with_peers:
+        _say_what_is_missing()
     outcome = runner.run(plan)
     print_results(outcome, full=full)
     if output is not None and outcome.benchmarks:
         export.write(output, outcome, plan.json_file, ["depthbench", *sys.argv[1:]])
     return outcome.exit_code
+
+
+def _say_what_is_missing() -> None:
+    """A peer that is not here is no error: the others are measured."""
+    import importlib.util
+
+    from bench.micro.peers import peers
+
+    reasons = [f"{peer.name}: {reason}" for peer in peers().values() if (reason := peer.missing()) is not None]
+    for module, what in (("onnxruntime", "ONNX Runtime"), ("onnx", "ONNX")):
+        if importlib.util.find_spec(module) is None:
+            reasons.append(f"onnxruntime: {what} is not installed (pip install 'depthbench[peers]')")
+    for reason in reasons:
+        typer.echo(f"note: left out, {reason}", err=True)

@@ -10,10 +10,14 @@ import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from bench.micro.peers import Peer, Race
+from bench.micro.peers import child as children
+from bench.micro.peers.child import Child
 from bench.profiling.recorder import OUTPUTS, describe_shapes, flops_of
 from kernels import Kernels, load
 from kernels.cases import Case
@@ -23,6 +27,9 @@ from kernels.validation import compare, outputs
 #: A round lasts at least this long, so that reading the clock (about 50 ns) weighs nothing.
 ROUND_S = 0.5e-3
 MIN_ROUNDS, MAX_ROUNDS = 5, 50
+#: OpenMP's threads spin for some milliseconds after a parallel region, in case there is another one; PyTorch brings an OpenMP
+#: of its own, OpenBLAS and Numba have their own pools. One contestant's spinning must not cost the next one a core.
+REST_S = 5e-3
 #: The second contestant of the fastest backend.
 AGAIN = "again"
 
@@ -47,12 +54,12 @@ class Prepared:
     """A kernel with inputs of its own and outputs to write into, ready to be called again and again."""
 
     spec: KernelSpec
-    method: Callable[..., Any]
+    run: Callable[[], Any]
     arguments: tuple
     options: dict[str, Any]
 
     def __call__(self) -> Any:
-        return self.method(*self.arguments, **self.options)
+        return self.run()
 
     @property
     def flops(self) -> int:
@@ -76,7 +83,11 @@ def prepare(kernels: Kernels, case: Case, dtype: str, n_threads: int, expected: 
     if not spec.in_place:
         arrays = [np.zeros_like(array) for array in expected if isinstance(array, np.ndarray)]
         options = {**dict(zip(OUTPUTS, arrays, strict=False)), **options}
-    return Prepared(spec, getattr(kernels, spec.name), arguments, options)
+    if hasattr(kernels, "bind"):  # as networks call them: checked once
+        run = kernels.bind(spec.name, *arguments, **options).run
+    else:
+        run = partial(getattr(kernels, spec.name), *arguments, **options)
+    return Prepared(spec, run, arguments, options)
 
 
 @dataclass(frozen=True)
@@ -109,6 +120,9 @@ def _rounds(call_s: float, budget_s: float, least: int) -> tuple[int, int]:
 
 
 def _round(call: Callable[[], Any], loops: int) -> float:
+    """Return the seconds of one call, measured over some; a contestant in another process has a clock of its own."""
+    if hasattr(call, "round"):
+        return call.round(loops)
     steps = range(loops)
     start = time.perf_counter()
     for _ in steps:
@@ -117,8 +131,9 @@ def _round(call: Callable[[], Any], loops: int) -> float:
 
 
 def interleave(
-    contestants: Mapping[str, Callable[[], Any]], *, budget_s: float = 0.1, few_rounds: Sequence[str] = ()
-) -> dict[str, Timing]:
+    contestants: Mapping[str, Callable[[], Any]], *, budget_s: float = 0.1, few_rounds: Sequence[str] = (),
+    rest: bool = False,
+) -> dict[str, Timing]:  # fmt: skip
     """Time the contestants in turn, a round of each, until each has used up its budget.
 
     Parameters
@@ -128,6 +143,8 @@ def interleave(
         For each contestant, warm-up not counted. At least `MIN_ROUNDS` are run all the same.
     few_rounds : sequence of str
         Those of which 2 rounds are enough, however slow they are.
+    rest : bool
+        Let the threads of one contestant come to rest before the next one runs, and wake its own outside the clock.
 
     Examples
     --------
@@ -149,6 +166,9 @@ def interleave(
             first = turn % len(names)  # nobody always runs after the same neighbour
             for name in names[first:] + names[:first]:
                 if turn < plans[name]:
+                    if rest:
+                        time.sleep(REST_S)
+                        _round(contestants[name], 1)
                     timings[name].values_s.append(_round(contestants[name], timings[name].loops))
     finally:
         if was_collecting:
@@ -193,8 +213,8 @@ class Result:
 
 
 def hold(
-    contest: Contest, backends: Mapping[str, Kernels], *, budget_s: float = 0.1, against_itself: bool = True,
-    seed: int = 0,
+    contest: Contest, backends: Mapping[str, Kernels], *, peers: Mapping[str, Peer] | None = None, budget_s: float = 0.1,
+    against_itself: bool = True, seed: int = 0,
 ) -> dict[str, Result]:  # fmt: skip
     """Check every backend, then time the right ones side by side.
 
@@ -202,6 +222,8 @@ def hold(
     ----------
     backends : mapping of name -> Kernels
         The fastest first.
+    peers : mapping of name -> Peer, optional
+        Other libraries; those that cannot make this call must not be among them.
     against_itself : bool
         Whether the first one runs a second time, as a stranger (A/A).
 
@@ -222,14 +244,69 @@ def hold(
         return prepare(backends[name], case, dtype, n_threads, expected, seed)
 
     prepared = {name: ready(name) for name in right}
-    racers = dict(prepared)
+    racers: dict[str, Callable[[], Any]] = dict(prepared)
     if against_itself and right and right[0] != "reference":
         racers[AGAIN] = ready(right[0])
-    timings = interleave(racers, budget_s=budget_s, few_rounds=("reference",))
-    results = {name: Result(name, checks[name].wrong, checks[name].first_call_s) for name in backends}
-    for name, call in prepared.items():
-        aa_ratio = timings[AGAIN].median_s / timings[name].median_s if AGAIN in racers and name == right[0] else None
-        results[name] = Result(
-            name, None, checks[name].first_call_s, call.shapes, call.flops, call.n_bytes, timings[name], aa_ratio
-        )
+    for name, peer in (peers or {}).items():
+        race, checks[name] = _enter(peer, contest, expected, seed)
+        if race is not None:
+            racers[name] = race
+    timings = interleave(racers, budget_s=budget_s, few_rounds=("reference",), rest=n_threads > 1)
+    work = next(iter(prepared.values()), None)  # every contestant does the same work
+    results = {}
+    for name, found in checks.items():
+        results[name] = Result(name, found.wrong, found.first_call_s)
+        if name in timings and work is not None:
+            again = AGAIN in racers and name == right[0]
+            aa_ratio = timings[AGAIN].median_s / timings[name].median_s if again else None
+            results[name] = Result(
+                name, None, found.first_call_s, work.shapes, work.flops, work.n_bytes, timings[name], aa_ratio
+            )
     return results
+
+
+# -- peers -------------------------------------------------------------------------------------------------------------
+
+
+class _Remote:
+    """A contestant in a process of its own (``peers/child.py``)."""
+
+    def __init__(self, child: Child):
+        self._child = child
+
+    def round(self, loops: int) -> float:
+        return self._child.ask(loops=loops)["seconds"] / loops
+
+    def __call__(self) -> None:
+        self.round(1)
+
+
+def check_race(
+    peer: Peer, case: Case, dtype: str, n_threads: int, expected: tuple | None = None, seed: int = 0
+) -> tuple[Race | None, float, str | None]:
+    """Prepare a peer's call and make it once: return the call, how long the first one took, and what was wrong with it."""
+    if expected is None:
+        expected = outputs(load("reference"), case.kernel, *case.make(dtype, seed))
+    arguments, options = case.make(dtype, seed)
+    start = time.perf_counter()
+    try:
+        race = peer.prepare(case.kernel, arguments, options, n_threads)
+        start = time.perf_counter()
+        actual = race.result(race())
+    except Exception as error:  # as with our own: whatever is raised is an answer, and a wrong one
+        return None, time.perf_counter() - start, f"{type(error).__name__}: {error}"
+    first_call_s = time.perf_counter() - start
+    wrong = compare(BY_NAME[case.kernel], actual, expected, *case.make(dtype, seed))
+    return (race if wrong is None else None), first_call_s, wrong
+
+
+def _enter(peer: Peer, contest: Contest, expected: tuple, seed: int) -> tuple[Callable[[], Any] | None, Check]:
+    case = contest.case
+    if peer.name not in children.IN_CHILD:
+        race, first_call_s, wrong = check_race(peer, case, contest.dtype, contest.n_threads, expected, seed)
+        return race, Check(first_call_s, wrong)
+    child = children.child(peer.name)
+    order = {"kernel": case.kernel, "case": case.name, "dtype": contest.dtype, "n_threads": contest.n_threads}
+    answer = child.ask(**order)
+    race = _Remote(child) if answer["wrong"] is None else None
+    return race, Check(answer["first_call_s"], answer["wrong"])

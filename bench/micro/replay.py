@@ -8,8 +8,14 @@ interleaved rounds, and nothing in it is patched.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from itertools import cycle
+from typing import Any
+
+import pytest
+
+from bench.micro.contest import Result
 
 
 class ReplayClock:
@@ -46,3 +52,26 @@ def replay(benchmark, values_s: Sequence[float]) -> None:
     values = cycle(values_s)  # endless: pytest-benchmark may call once more than it times
     CLOCK.reset()
     benchmark.pedantic(lambda: CLOCK.advance(next(values)), rounds=len(values_s), iterations=1)
+
+
+def report(benchmark, group: str, about: dict[str, Any], result: Result) -> None:
+    """Hand one contestant's result to pytest-benchmark, or fail where it was wrong and has no time."""
+    if result.wrong is not None:
+        benchmark.skipped = True  # there is nothing to time
+        pytest.fail(f"wrong: {result.wrong}", pytrace=False)
+    benchmark.group = group
+    benchmark.extra_info.update(
+        about,
+        shapes=result.shapes,
+        backend=result.backend,
+        validation="ok",
+        flops=result.flops,
+        bytes=result.n_bytes,
+        first_call_s=result.first_call_s,
+        loops=result.timing.loops,
+    )
+    if result.aa_ratio is not None:
+        benchmark.extra_info["aa_ratio"] = result.aa_ratio
+    replay(benchmark, result.timing.values_s)
+    if benchmark.enabled:
+        assert benchmark.stats.stats.median == pytest.approx(statistics.median(result.timing.values_s))

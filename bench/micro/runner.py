@@ -38,6 +38,7 @@ class Plan:
     preset: str
     budget_s: float
     json_file: Path | None = None
+    with_peers: bool = False
 
     def command(self, outcomes: Path, json_file: Path) -> list[str]:
         """Return the command line."""
@@ -51,6 +52,7 @@ class Plan:
             "--benchmark-json": str(json_file),
         }
         listed = [f"{name}={value}" for name, value in options.items()]
+        listed += ["--kernel-peers"] if self.with_peers else []
         selection = ["-k", self.pattern] if self.pattern else []
         pytest = [sys.executable, "-m", "pytest", str(FOLDER), "-c", str(FOLDER / "pytest.ini")]
         return [*pytest, "--rootdir", str(FOLDER), "--benchmark-only", "--benchmark-quiet", "--tb=short", *listed, *selection]
@@ -122,6 +124,13 @@ def _follow(command: list[str], variables: dict[str, str], outcomes: Path, log: 
             process.wait()
 
 
+def title_of(line: dict[str, Any]) -> str:
+    """Return what a line of outcomes is about: a kernel and its case, or a network."""
+    if "kernel" in line:
+        return f"{line['kernel']} {line['case']}"
+    return f"{line['task']} {line['network']} batch {line['batch']}"
+
+
 class _bar:
     """A progress bar whose length is what pytest collected and whose state is the number of outcomes."""
 
@@ -143,4 +152,4 @@ class _bar:
             self._progress.update(self._task, total=int(match[1]) - int(match[2] or 0))
         if done:
             last = json.loads(done[-1])
-            self._progress.update(self._task, completed=len(done), description=f"{last['kernel']} {last['case']}")
+            self._progress.update(self._task, completed=len(done), description=title_of(last))
