@@ -78,7 +78,10 @@ def self_test(backend: kernels.Kernels) -> list[str]:
     ]
 
 
-def compare(spec: KernelSpec, actual: Any, expected: Any, arguments: tuple, options: dict[str, Any]) -> str | None:
+def compare(
+    spec: KernelSpec, actual: Any, expected: Any, arguments: tuple, options: dict[str, Any],
+    allowed: list[np.ndarray] | None = None,
+) -> str | None:  # fmt: skip
     """Return how an answer differs from the expected one, in words, or None where it agrees.
 
     Parameters
@@ -88,6 +91,8 @@ def compare(spec: KernelSpec, actual: Any, expected: Any, arguments: tuple, opti
         As :func:`outputs` gives them; `expected` from the reference.
     arguments, options
         The call, as it was before an in-place kernel changed its arguments.
+    allowed : list of ndarray, optional
+        Largest errors, from :func:`allowances`, where several answers to one call are compared.
 
     Examples
     --------
@@ -104,7 +109,7 @@ def compare(spec: KernelSpec, actual: Any, expected: Any, arguments: tuple, opti
         if found:
             return f"{spec.name}: output {i}: {found}"
     for i, (a, e, tolerance) in enumerate(
-        zip(actual, expected, _allowed(spec, expected, arguments, options), strict=True)
+        zip(actual, expected, allowed or allowances(spec, expected, arguments, options), strict=True)
     ):
         found = _different_values(a, e, tolerance)
         if found:
@@ -154,8 +159,14 @@ def _first(wrong: np.ndarray) -> tuple[int, ...]:
 # -- how wrong an element may be ---------------------------------------------------------------------------------------
 
 
-def _allowed(spec: KernelSpec, expected: tuple, arguments: tuple, options: dict[str, Any]) -> list[np.ndarray]:
-    """Largest error of each element of each output."""
+def allowances(spec: KernelSpec, expected: tuple, arguments: tuple, options: dict[str, Any]) -> list[np.ndarray]:
+    """Return the largest error that each element of each output may have.
+
+    Examples
+    --------
+    >>> allowances(BY_NAME["relu"], (np.array([1.0]),), (np.array([1.0]),), {})
+    [array([0.])]
+    """
     if spec.exact:
         return [np.zeros(np.shape(e)) for e in expected]
     dtype = arguments[0].dtype

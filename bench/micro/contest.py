@@ -22,7 +22,7 @@ from bench.profiling.recorder import OUTPUTS, describe_shapes, flops_of
 from kernels import Kernels, load
 from kernels.cases import Case
 from kernels.spec import BY_NAME, KernelSpec
-from kernels.validation import compare, outputs
+from kernels.validation import allowances, compare, outputs
 
 #: A round lasts at least this long, so that reading the clock (about 50 ns) weighs nothing.
 ROUND_S = 0.5e-3
@@ -98,7 +98,9 @@ class Check:
     wrong: str | None
 
 
-def check(contestant: Kernels, case: Case, dtype: str, n_threads: int, expected: tuple, seed: int = 0) -> Check:
+def check(
+    contestant: Kernels, case: Case, dtype: str, n_threads: int, expected: tuple, seed: int = 0, allowed: list | None = None
+) -> Check:
     """Call a kernel for the first time and hold all that it gives against the reference."""
     arguments, options = case.make(dtype, seed)
     start = time.perf_counter()
@@ -107,7 +109,7 @@ def check(contestant: Kernels, case: Case, dtype: str, n_threads: int, expected:
     except Exception as error:  # whatever a kernel raises is an answer, and a wrong one; the others go on
         return Check(time.perf_counter() - start, f"{type(error).__name__}: {error}")
     first_call_s = time.perf_counter() - start
-    return Check(first_call_s, compare(BY_NAME[case.kernel], actual, expected, *case.make(dtype, seed)))
+    return Check(first_call_s, compare(BY_NAME[case.kernel], actual, expected, *case.make(dtype, seed), allowed))
 
 
 # -- several side by side ----------------------------------------------------------------------------------------------
@@ -237,7 +239,8 @@ def hold(
     """
     case, dtype, n_threads = contest.case, contest.dtype, contest.n_threads
     expected = outputs(load("reference"), case.kernel, *case.make(dtype, seed))
-    checks = {name: check(k, case, dtype, n_threads, expected, seed) for name, k in backends.items()}
+    allowed = allowances(BY_NAME[case.kernel], expected, *case.make(dtype, seed))
+    checks = {name: check(k, case, dtype, n_threads, expected, seed, allowed) for name, k in backends.items()}
     right = [name for name in backends if checks[name].wrong is None]
 
     def ready(name: str) -> Prepared:
@@ -248,7 +251,7 @@ def hold(
     if against_itself and right and right[0] != "reference":
         racers[AGAIN] = ready(right[0])
     for name, peer in (peers or {}).items():
-        race, checks[name] = _enter(peer, contest, expected, seed)
+        race, checks[name] = _enter(peer, contest, expected, allowed, seed)
         if race is not None:
             racers[name] = race
     timings = interleave(racers, budget_s=budget_s, few_rounds=("reference",), rest=n_threads > 1)
@@ -282,7 +285,8 @@ class _Remote:
 
 
 def check_race(
-    peer: Peer, case: Case, dtype: str, n_threads: int, expected: tuple | None = None, seed: int = 0
+    peer: Peer, case: Case, dtype: str, n_threads: int, expected: tuple | None = None, seed: int = 0,
+    allowed: list | None = None,
 ) -> tuple[Race | None, float, str | None]:
     """Prepare a peer's call and make it once: return the call, how long the first one took, and what was wrong with it."""
     if expected is None:
@@ -296,14 +300,16 @@ def check_race(
     except Exception as error:  # as with our own: whatever is raised is an answer, and a wrong one
         return None, time.perf_counter() - start, f"{type(error).__name__}: {error}"
     first_call_s = time.perf_counter() - start
-    wrong = compare(BY_NAME[case.kernel], actual, expected, *case.make(dtype, seed))
+    wrong = compare(BY_NAME[case.kernel], actual, expected, *case.make(dtype, seed), allowed)
     return (race if wrong is None else None), first_call_s, wrong
 
 
-def _enter(peer: Peer, contest: Contest, expected: tuple, seed: int) -> tuple[Callable[[], Any] | None, Check]:
+def _enter(
+    peer: Peer, contest: Contest, expected: tuple, allowed: list, seed: int
+) -> tuple[Callable[[], Any] | None, Check]:
     case = contest.case
     if peer.name not in children.IN_CHILD:
-        race, first_call_s, wrong = check_race(peer, case, contest.dtype, contest.n_threads, expected, seed)
+        race, first_call_s, wrong = check_race(peer, case, contest.dtype, contest.n_threads, expected, seed, allowed)
         return race, Check(first_call_s, wrong)
     child = children.child(peer.name)
     order = {"kernel": case.kernel, "case": case.name, "dtype": contest.dtype, "n_threads": contest.n_threads}
