@@ -35,6 +35,8 @@ ISAS = ("v4", "v3", "v2") if X86 else ("plain",)
 OPTIMISE = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
 #: The tile's loops over its rows must vanish, so that its accumulators become registers.
 UNROLL = ["--param=max-completely-peeled-insns=2000", "--param=max-completely-peel-times=64"]
+#: What Cython writes for `inline`: the kernels' building blocks take sizes as arguments that must become constants.
+ALWAYS_INLINE = "__inline__ __attribute__((always_inline))"
 #: Frame pointers and symbols let profilers walk the kernels.
 DEBUG = ["-g1", "-fno-omit-frame-pointer"]
 SANITIZE = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
@@ -89,7 +91,7 @@ def extensions() -> list[Extension]:
             f"kernels.cython_backend.{name}",
             [f"{BACKEND}/{name}.pyx"],
             include_dirs=[numpy.get_include(), BACKEND],
-            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("CYTHON_INLINE", ALWAYS_INLINE)],
             depends=[str(path) for path in (*Path(BACKEND).glob("*.pxi"), *Path(BACKEND).glob("*.h"))],
         )
         for name in names

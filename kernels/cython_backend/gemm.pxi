@@ -16,6 +16,10 @@ cdef enum:
     SLOT_B = 1
     SLOT_PARTIAL = 2
     SLOT_FILTERS = 3
+    IN_PLACE_COLUMNS = 4 * TILE_COLUMNS
+    IN_PLACE_TILES = 4
+    PREFETCHED_DEPTH = 64
+    LONG_DEPTH = 512
 
 cdef enum:
     ACT_NONE = 0
@@ -89,62 +93,174 @@ cdef inline void write_tile(const Product* p, const real* tile, Py_ssize_t width
             activate_row(p.activation, c, columns)
 
 
-cdef void multiply_block(const Product* p, const real* a_panels, const real* b_panels, int layout, Py_ssize_t i0,
-                         Py_ssize_t rows, Py_ssize_t i_end, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t depth,
-                         real beta, bint last) noexcept nogil:
-    cdef real tile[TILE_ROWS * TILE_COLUMNS]
-    cdef Py_ssize_t i, j = 0, width
-    cdef const real* a
-    cdef const real* b
+# A block of A as the tile reads it.
+cdef struct Rows:
+    int form
+    const real* data
+    Py_ssize_t tile_step    # elements between the first elements of two tiles
+    Py_ssize_t stride       # between two rows (ROWS_IN_PLACE) or two columns (the forms by columns)
+
+cdef enum:
+    PACKED_ROWS = 0
+    BY_COLUMNS_FORM = 1     # packed, or in place where A is stored transposed
+    ROWS_IN_PLACE = 2
+
+
+cdef Rows packed_rows(const real* panels, int layout) noexcept nogil:
+    cdef Rows rows
+    rows.form = PACKED_ROWS if layout == BY_ROWS else BY_COLUMNS_FORM
+    rows.data, rows.tile_step, rows.stride = panels, TILE_ROWS * A_STRIDE, TILE_ROWS
+    return rows
+
+
+cdef inline void run_tile(const Rows* a, Py_ssize_t i, Py_ssize_t width, Py_ssize_t depth, const real* b, Py_ssize_t b_k,
+                          const Target* t) noexcept nogil:
+    cdef const real* data = a.data + i // TILE_ROWS * a.tile_step
+    if width == TILE_COLUMNS:
+        if a.form == PACKED_ROWS:
+            tile_packed_rows_2(depth, data, b, b_k, t)
+        elif a.form == BY_COLUMNS_FORM:
+            tile_columns_2(depth, data, a.stride, b, b_k, t)
+        else:
+            tile_rows_2(depth, data, a.stride, b, b_k, t)
+    elif a.form == PACKED_ROWS:
+        tile_packed_rows_1(depth, data, b, b_k, t)
+    elif a.form == BY_COLUMNS_FORM:
+        tile_columns_1(depth, data, a.stride, b, b_k, t)
+    else:
+        tile_rows_1(depth, data, a.stride, b, b_k, t)
+
+
+cdef void aim(const Product* p, Target* t, Py_ssize_t j0, Py_ssize_t columns, real beta, bint last) noexcept nogil:
+    # What becomes of the tiles of one panel of columns.
+    cdef Py_ssize_t j
+    cdef bint plain = p.alpha == 1 and not (last and (p.bias != NULL or p.activation != ACT_NONE))
+    t.c_stride, t.alpha, t.beta, t.relu = p.c_stride, p.alpha, beta, last and p.activation == ACT_RELU
+    t.mode = STORE if plain and beta == 0 else ADD if plain and beta == 1 else FINISH
+    if t.mode == FINISH:
+        for j in range(TILE_COLUMNS):
+            t.bias[j] = p.bias[j0 + j] if last and p.bias != NULL and j < columns else <real>0
+
+
+cdef void multiply_block(const Product* p, const Rows* a, const real* b_panels, Py_ssize_t i0, Py_ssize_t rows,
+                         Py_ssize_t i_end, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t depth, real beta,
+                         bint last) noexcept nogil:
+    # Rows i0..i0 + rows, columns j0..j0 + columns of C, from panels of B that lie behind each other.
+    cdef Py_ssize_t j = 0, width
     while j < columns:
         width = TILE_COLUMNS if columns - j > LANES else LANES
-        b = b_panels + j * depth
-        i = 0
-        while i < rows:
-            a = a_panels + i * A_STRIDE
-            if width == TILE_COLUMNS:
-                if layout == BY_ROWS:
-                    tile_by_rows_2(depth, a, b, tile)
-                else:
-                    tile_by_columns_2(depth, a, b, tile)
-            elif layout == BY_ROWS:
-                tile_by_rows_1(depth, a, b, tile)
-            else:
-                tile_by_columns_1(depth, a, b, tile)
-            write_tile(p, tile, width, i0 + i, j0 + j, min(TILE_ROWS, rows - i), min(width, columns - j), i_end,
-                       beta, last)
-            i += TILE_ROWS
+        multiply_panel(p, a, b_panels + j * depth, width, width, i0, rows, i_end, j0 + j, min(width, columns - j), depth, beta,
+                       last)
         j += width
+
+
+cdef void multiply_panel(const Product* p, const Rows* a, const real* b, Py_ssize_t b_k, Py_ssize_t width, Py_ssize_t i0,
+                         Py_ssize_t rows, Py_ssize_t i_end, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t depth, real beta,
+                         bint last) noexcept nogil:
+    cdef real tile[TILE_ROWS * TILE_COLUMNS]
+    cdef Target direct, aside
+    cdef Py_ssize_t i = 0, r
+    aim(p, &direct, j0, columns, beta, last)
+    aside.c, aside.c_stride, aside.mode = tile, width, STORE
+    while i < rows:
+        if columns == width and rows - i >= TILE_ROWS and p.activation <= ACT_RELU:
+            direct.c = p.c + (i0 + i) * p.c_stride + j0
+            if depth > PREFETCHED_DEPTH:
+                for r in range(TILE_ROWS):
+                    prefetch_lines(direct.c + r * p.c_stride, width * sizeof(real))
+            run_tile(a, i, width, depth, b, b_k, &direct)
+        else:
+            run_tile(a, i, width, depth, b, b_k, &aside)
+            write_tile(p, tile, width, i0 + i, j0, min(TILE_ROWS, rows - i), columns, i_end, beta, last)
+        i += TILE_ROWS
+
+
+cdef void multiply_rows(const Product* p, const Rows* a, const real* b_panels, Py_ssize_t packed_from, Py_ssize_t i0,
+                        Py_ssize_t rows, Py_ssize_t i_end, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t k0, Py_ssize_t depth,
+                        real beta, bint last) noexcept nogil:
+    # As multiply_block, where B's columns lie where the caller has them, up to those that are packed.
+    cdef Py_ssize_t j = 0, width
+    while j < packed_from:
+        width = TILE_COLUMNS if packed_from - j > LANES else LANES
+        multiply_panel(p, a, p.b.data + k0 * p.b.row_stride + j0 + j, p.b.row_stride, width, i0, rows, i_end, j0 + j,
+                       min(width, packed_from - j), depth, beta, last)
+        j += width
+    multiply_block(p, a, b_panels, i0, rows, i_end, j0 + packed_from, columns - packed_from, depth, beta, last)
+
+
+cdef bint reads_a_in_place(const Product* p) noexcept nogil:
+    # Packing A costs about what multiplying it with one panel of B does. Rows that are a multiple of a page apart would all fall
+    # into one set of the cache.
+    if p.a.kind != STRIDED or p.n > IN_PLACE_COLUMNS:
+        return False
+    if p.a.column_stride == 1:
+        return p.a.row_stride * sizeof(real) % 1024 != 0
+    return p.a.row_stride == 1
+
+
+cdef bint reads_b_in_place(const Product* p, Py_ssize_t rows) noexcept nogil:
+    return p.b.kind == STRIDED and p.b.column_stride == 1 and rows <= IN_PLACE_TILES * TILE_ROWS
+
+
+cdef Py_ssize_t readable_depth(const Product* p) noexcept nogil:
+    # Up to which depth a tile that hangs over the edge of A or B, stored depth by depth, still reads inside of them: what it
+    # reads too much is the beginning of the next row. Long sums into a small C are cut there; other products are not.
+    cdef Py_ssize_t beyond = 0
+    if p.a.kind != STRIDED or p.k < LONG_DEPTH or p.k < 8 * p.m or p.k < 8 * p.n:
+        return 0
+    if p.a.row_stride != 1 or p.b.column_stride != 1 or p.a.column_stride < p.m or p.b.row_stride < p.n:
+        return 0
+    beyond = max((TILE_ROWS - 1) // p.a.column_stride, (TILE_COLUMNS - 1) // p.b.row_stride) + 1
+    return max(0, p.k - beyond)
 
 
 cdef int multiply(const Product* p, Py_ssize_t i_begin, Py_ssize_t i_end, Py_ssize_t k_begin,
                   Py_ssize_t k_end) noexcept nogil:
     # Rows i_begin..i_end of C, of depth k_begin..k_end, on this thread. Returns -1 where there is no memory for the panels.
-    cdef Py_ssize_t columns_max = min(p.n, BLOCK_COLUMNS), depth_max = min(k_end - k_begin, BLOCK_DEPTH)
+    # The depth is cut into equal parts, so that the last one is not a short one that pays for a whole pass over C.
+    cdef Py_ssize_t parts = (k_end - k_begin + BLOCK_DEPTH - 1) // BLOCK_DEPTH
+    cdef Py_ssize_t depth_max = (k_end - k_begin + parts - 1) // parts, columns_max = min(p.n, BLOCK_COLUMNS)
     cdef Py_ssize_t rows_max = min(i_end - i_begin + TILE_ROWS, BLOCK_ROWS + TILE_ROWS)
     cdef size_t a_count = rows_max * A_STRIDE, b_count = (columns_max + TILE_COLUMNS) * depth_max
     cdef real* a_panels = <real*>workspace(SLOT_A, (a_count + rows_max + 4 * LANES) * sizeof(real))
     cdef real* b_panels = <real*>workspace(SLOT_B, b_count * sizeof(real))
-    cdef Py_ssize_t i, j = 0, k, rows, columns, depth
+    cdef Py_ssize_t i, j = 0, k, rows, columns, depth, whole, packed_from
     cdef int layout = layout_of(&p.a)
-    cdef bint last
+    cdef bint last, over, a_in_place = reads_a_in_place(p), b_in_place = reads_b_in_place(p, i_end - i_begin)
+    cdef Py_ssize_t readable = readable_depth(p) if a_in_place and b_in_place else 0
+    cdef real beta
+    cdef Rows here, packed
     if a_panels == NULL or b_panels == NULL:
         return -1
+    packed = packed_rows(a_panels, layout)
     while j < p.n:
         columns = min(BLOCK_COLUMNS, p.n - j)
         k = k_begin
         while k < k_end:
-            depth = min(BLOCK_DEPTH, k_end - k)
-            last = k + depth == k_end
-            pack_b(&p.b, j, columns, k, depth, b_panels)
+            depth = min(depth_max, k_end - k)
+            if k < readable < k + depth:
+                depth = readable - k
+            over = k + depth <= readable
+            packed_from = columns if over else columns // TILE_COLUMNS * TILE_COLUMNS if b_in_place else 0
+            last, beta = k + depth == k_end, p.beta if k == k_begin else <real>1
+            pack_b(&p.b, j + packed_from, columns - packed_from, k, depth, b_panels)
             i = i_begin
             while i < i_end:
                 rows = min(BLOCK_ROWS, i_end - i)
-                pack_a(&p.a, i, rows, k, depth, a_panels, a_panels + a_count)
-                multiply_block(p, a_panels, b_panels, layout, i, rows, i_end, j, columns, depth,
-                               p.beta if k == k_begin else <real>1, last)
+                whole = 0
+                if a_in_place:
+                    whole = rows if over else rows // TILE_ROWS * TILE_ROWS
+                    here.data = p.a.data + i * p.a.row_stride + k * p.a.column_stride
+                    here.form = ROWS_IN_PLACE if p.a.column_stride == 1 else BY_COLUMNS_FORM
+                    here.stride = p.a.row_stride if here.form == ROWS_IN_PLACE else p.a.column_stride
+                    here.tile_step = TILE_ROWS * p.a.row_stride
+                    multiply_rows(p, &here, b_panels, packed_from, i, whole, i_end, j, columns, k, depth, beta, last)
+                if whole < rows:
+                    pack_a(&p.a, i + whole, rows - whole, k, depth, a_panels, a_panels + a_count)
+                    multiply_rows(p, &packed, b_panels, packed_from, i + whole, rows - whole, i_end, j, columns, k, depth, beta,
+                                  last)
                 i += BLOCK_ROWS
-            k += BLOCK_DEPTH
+            k += depth
         j += BLOCK_COLUMNS
     return 0
 
@@ -233,6 +349,8 @@ cdef int run_product(const Product* p, int n_threads) noexcept nogil:
     if p.k == 0:
         scale_only(p)
         return 0
+    if prefers_skinny(p):
+        return skinny_product(p)
     if n_threads == 1 or <double>p.m * p.n * p.k < 1e5:
         return multiply(p, 0, p.m, 0, p.k)
     # The longer side of C is divided: each thread packs all of the other operand.

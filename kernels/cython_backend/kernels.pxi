@@ -5,6 +5,7 @@
 #   patches       rows of an implicit matrix, copied straight out of images
 #   pack          operands (matrices, patches) -> panels
 #   gemm          blocking around the tile: panels -> tiles -> C, and the division among threads
+#   skinny        products with very few rows, without packing
 #   conv2d        convolutions as products with implicit matrices
 #   scatter       the gradient for the input by adding into it, where channels are few or strides large
 #   direct        first layers: one to four channels, no packing
@@ -36,9 +37,11 @@ cdef extern from "support.h" nogil:
     lanes lanes_of(int32_t index)
     lanes lanes_select(lanes mask, int32_t yes, lanes no)
     vector vector_head(vector v, long n)
+    real vector_sum(vector v)
     void lanes_store(int32_t* p, lanes v)
     real real_from_bits(bits_t bits)
     bits_t bits_from_real(real x)
+    void prefetch_lines(const real* p, long bytes)
     void* workspace(int slot, size_t bytes)
 
 cnp.import_array()
@@ -52,6 +55,7 @@ include "tile.pxi"
 include "patches.pxi"
 include "pack.pxi"
 include "gemm.pxi"
+include "skinny.pxi"
 include "conv2d.pxi"
 include "scatter.pxi"
 include "direct.pxi"

@@ -51,6 +51,7 @@ cdef int scatter_images(const Sizes* s, const real* dy, const real* w, real* dx,
                         Py_ssize_t n1) noexcept nogil:
     # Images n0..n1 of one group, on this thread.
     cdef Product p
+    cdef Rows packed
     cdef Patches pixels
     cdef Pixel pixel
     cdef Py_ssize_t n_out = s.out_c // s.groups, channels = s.in_c // s.groups, i, r, rows
@@ -69,13 +70,14 @@ cdef int scatter_images(const Sizes* s, const real* dy, const real* w, real* dx,
     p.n, p.k, p.c, p.c_stride = n_taps, n_out, taps, n_taps
     p.alpha = 1
     pixels.out_h, pixels.out_w = s.out_h, s.out_w
+    packed = packed_rows(a_panels, layout_of(&p.a))
     pack_b(&p.b, 0, n_taps, 0, n_out, b_panels)
     i = n0 * s.out_h * s.out_w
     pixel = pixel_at(&pixels, i)
     while i < i_end:
         rows = min(BLOCK_ROWS, i_end - i)
         pack_a(&p.a, i, rows, 0, n_out, a_panels, a_panels + BLOCK_ROWS * A_STRIDE)
-        multiply_block(&p, a_panels, b_panels, layout_of(&p.a), 0, rows, rows, 0, n_taps, n_out, 0, True)
+        multiply_block(&p, &packed, b_panels, 0, rows, rows, 0, n_taps, n_out, 0, True)
         for r in range(rows):
             scatter_pixel(s, &pixel, taps + r * n_taps, dx, group, end)
             next_pixel(&pixels, &pixel)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #if DEPTHBENCH_FLOAT64
@@ -85,6 +86,17 @@ static inline __attribute__((always_inline)) depthbench_vector vector_head(depth
     return (depthbench_vector)((depthbench_lanes)v & mask);
 }
 
+/* The sum of the lanes, in pairs: halves onto each other until one is left. */
+static inline __attribute__((always_inline)) depthbench_real vector_sum(depthbench_vector v)
+{
+    depthbench_real t[sizeof v / sizeof(depthbench_real)];
+    memcpy(t, &v, sizeof v);
+    for (unsigned half = sizeof v / sizeof(depthbench_real) / 2; half > 0; half /= 2)
+        for (unsigned i = 0; i < half; i++)
+            t[i] += t[i + half];
+    return t[0];
+}
+
 /* Store lane indices as int32, whatever the width of a lane. */
 static inline __attribute__((always_inline)) void lanes_store(int32_t *p, depthbench_lanes v)
 {
@@ -106,6 +118,13 @@ static inline __attribute__((always_inline)) depthbench_bits bits_from_real(dept
     return bits;
 }
 
+/* Ask for the lines at p, which will be written soon, to be brought into the second-level cache. */
+static inline __attribute__((always_inline)) void prefetch_lines(const depthbench_real *p, long bytes)
+{
+    for (long i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const char *)p + i, 1, 2);
+}
+
 /* The clock of time.perf_counter_ns. */
 static inline int64_t nanoseconds(void)
 {
@@ -116,7 +135,7 @@ static inline int64_t nanoseconds(void)
 
 /* Packing buffers, one set per thread, grown when needed and freed when the thread ends: allocating them at each call would
  * cost a page fault for every 4 KiB of every call. */
-enum { WORKSPACE_SLOTS = 4 };
+enum { WORKSPACE_SLOTS = 4, HUGE_PAGE = 2097152 };
 typedef struct {
     void *memory[WORKSPACE_SLOTS];
     size_t bytes[WORKSPACE_SLOTS];
@@ -151,12 +170,16 @@ static void *workspace(int slot, size_t bytes)
         }
     }
     if (w->bytes[slot] < bytes) {
-        size_t rounded = (bytes + 4095) / 4096 * 4096;
+        size_t unit = bytes >= HUGE_PAGE / 4 ? HUGE_PAGE : 4096, rounded = (bytes + unit - 1) / unit * unit;
         free(w->memory[slot]);
         w->bytes[slot] = 0;
-        w->memory[slot] = aligned_alloc(4096, rounded);
+        w->memory[slot] = aligned_alloc(HUGE_PAGE <= rounded ? HUGE_PAGE : 4096, rounded);
         if (w->memory[slot] == NULL)
             return NULL;
+#ifdef MADV_HUGEPAGE
+        if (rounded >= HUGE_PAGE)
+            madvise(w->memory[slot], rounded, MADV_HUGEPAGE); /* a hint: what it answers does not matter */
+#endif
         w->bytes[slot] = rounded;
     }
     return w->memory[slot];

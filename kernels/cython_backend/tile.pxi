@@ -16,61 +16,117 @@ cdef enum:
     TILE_COLUMNS = 2 * LANES
 
 
-cdef inline void tile_by_rows_2(Py_ssize_t depth, const real* a, const real* b, real* c) noexcept nogil:
-    cdef vector acc[TILE_ROWS * 2]
+# What becomes of a tile: C = act(alpha * tile + beta * C + bias).
+cdef struct Target:
+    real* c                       # the tile's first element
+    Py_ssize_t c_stride
+    int mode
+    real alpha, beta
+    int relu
+    real bias[TILE_COLUMNS]
+
+cdef enum:
+    STORE = 0                     # C = tile
+    ADD = 1                       # C = tile + C
+    FINISH = 2                    # all of it
+
+
+cdef inline void accumulate_2(Py_ssize_t depth, const real* a, Py_ssize_t a_i, Py_ssize_t a_k, const real* b, Py_ssize_t b_k,
+                              vector* acc) noexcept nogil:
+    # acc[i, :] = sum over k of a[i * a_i + k * a_k] * b[k * b_k, :], two vectors wide
     cdef vector b0, b1
     cdef Py_ssize_t i, k
     for i in range(TILE_ROWS * 2):
         acc[i] = vector_zero()
     for k in range(depth):
-        b0 = vector_load(b + k * TILE_COLUMNS)
-        b1 = vector_load(b + k * TILE_COLUMNS + LANES)
+        b0 = vector_load(b)
+        b1 = vector_load(b + LANES)
         for i in range(TILE_ROWS):
-            acc[2 * i] = acc[2 * i] + a[i * A_STRIDE + k] * b0
-            acc[2 * i + 1] = acc[2 * i + 1] + a[i * A_STRIDE + k] * b1
-    for i in range(TILE_ROWS * 2):
-        vector_store(c + i * LANES, acc[i])
+            acc[2 * i] = acc[2 * i] + a[i * a_i] * b0
+            acc[2 * i + 1] = acc[2 * i + 1] + a[i * a_i] * b1
+        a += a_k
+        b += b_k
 
 
-cdef inline void tile_by_columns_2(Py_ssize_t depth, const real* a, const real* b, real* c) noexcept nogil:
+cdef inline void accumulate_1(Py_ssize_t depth, const real* a, Py_ssize_t a_i, Py_ssize_t a_k, const real* b, Py_ssize_t b_k,
+                              vector* acc) noexcept nogil:
+    cdef vector b0
+    cdef Py_ssize_t i, k
+    for i in range(TILE_ROWS):
+        acc[i] = vector_zero()
+    for k in range(depth):
+        b0 = vector_load(b)
+        for i in range(TILE_ROWS):
+            acc[i] = acc[i] + a[i * a_i] * b0
+        a += a_k
+        b += b_k
+
+
+cdef inline void put(const vector* acc, int vectors, const Target* t) noexcept nogil:
+    cdef Py_ssize_t i, v
+    cdef vector value
+    cdef real* c = t.c
+    if t.mode == STORE:
+        for i in range(TILE_ROWS):
+            for v in range(vectors):
+                vector_store(c + v * LANES, acc[i * vectors + v])
+            c += t.c_stride
+    elif t.mode == ADD:
+        for i in range(TILE_ROWS):
+            for v in range(vectors):
+                vector_store(c + v * LANES, acc[i * vectors + v] + vector_load(c + v * LANES))
+            c += t.c_stride
+    else:
+        for i in range(TILE_ROWS):
+            for v in range(vectors):
+                value = t.alpha * acc[i * vectors + v] + vector_load(t.bias + v * LANES)
+                if t.beta != 0:
+                    value = value + t.beta * vector_load(c + v * LANES)
+                if t.relu:
+                    value = vector_relu(value)
+                vector_store(c + v * LANES, value)
+            c += t.c_stride
+
+
+# The tile for each way that A may lie, with constants where they are known: packed by rows, packed by columns, or where the
+# caller has it. B is packed (b_k = its width) or lies where the caller has it.
+
+
+cdef void tile_packed_rows_2(Py_ssize_t depth, const real* a, const real* b, Py_ssize_t b_k, const Target* t) noexcept nogil:
     cdef vector acc[TILE_ROWS * 2]
-    cdef vector b0, b1
-    cdef Py_ssize_t i, k
-    for i in range(TILE_ROWS * 2):
-        acc[i] = vector_zero()
-    for k in range(depth):
-        b0 = vector_load(b + k * TILE_COLUMNS)
-        b1 = vector_load(b + k * TILE_COLUMNS + LANES)
-        for i in range(TILE_ROWS):
-            acc[2 * i] = acc[2 * i] + a[k * TILE_ROWS + i] * b0
-            acc[2 * i + 1] = acc[2 * i + 1] + a[k * TILE_ROWS + i] * b1
-    for i in range(TILE_ROWS * 2):
-        vector_store(c + i * LANES, acc[i])
+    accumulate_2(depth, a, A_STRIDE, 1, b, b_k, acc)
+    put(acc, 2, t)
 
 
-cdef inline void tile_by_rows_1(Py_ssize_t depth, const real* a, const real* b, real* c) noexcept nogil:
+cdef void tile_packed_rows_1(Py_ssize_t depth, const real* a, const real* b, Py_ssize_t b_k, const Target* t) noexcept nogil:
     cdef vector acc[TILE_ROWS]
-    cdef vector b0
-    cdef Py_ssize_t i, k
-    for i in range(TILE_ROWS):
-        acc[i] = vector_zero()
-    for k in range(depth):
-        b0 = vector_load(b + k * LANES)
-        for i in range(TILE_ROWS):
-            acc[i] = acc[i] + a[i * A_STRIDE + k] * b0
-    for i in range(TILE_ROWS):
-        vector_store(c + i * LANES, acc[i])
+    accumulate_1(depth, a, A_STRIDE, 1, b, b_k, acc)
+    put(acc, 1, t)
 
 
-cdef inline void tile_by_columns_1(Py_ssize_t depth, const real* a, const real* b, real* c) noexcept nogil:
+cdef void tile_columns_2(Py_ssize_t depth, const real* a, Py_ssize_t a_k, const real* b, Py_ssize_t b_k,
+                         const Target* t) noexcept nogil:
+    cdef vector acc[TILE_ROWS * 2]
+    accumulate_2(depth, a, 1, a_k, b, b_k, acc)
+    put(acc, 2, t)
+
+
+cdef void tile_columns_1(Py_ssize_t depth, const real* a, Py_ssize_t a_k, const real* b, Py_ssize_t b_k,
+                         const Target* t) noexcept nogil:
     cdef vector acc[TILE_ROWS]
-    cdef vector b0
-    cdef Py_ssize_t i, k
-    for i in range(TILE_ROWS):
-        acc[i] = vector_zero()
-    for k in range(depth):
-        b0 = vector_load(b + k * LANES)
-        for i in range(TILE_ROWS):
-            acc[i] = acc[i] + a[k * TILE_ROWS + i] * b0
-    for i in range(TILE_ROWS):
-        vector_store(c + i * LANES, acc[i])
+    accumulate_1(depth, a, 1, a_k, b, b_k, acc)
+    put(acc, 1, t)
+
+
+cdef void tile_rows_2(Py_ssize_t depth, const real* a, Py_ssize_t a_i, const real* b, Py_ssize_t b_k,
+                      const Target* t) noexcept nogil:
+    cdef vector acc[TILE_ROWS * 2]
+    accumulate_2(depth, a, a_i, 1, b, b_k, acc)
+    put(acc, 2, t)
+
+
+cdef void tile_rows_1(Py_ssize_t depth, const real* a, Py_ssize_t a_i, const real* b, Py_ssize_t b_k,
+                      const Target* t) noexcept nogil:
+    cdef vector acc[TILE_ROWS]
+    accumulate_1(depth, a, a_i, 1, b, b_k, acc)
+    put(acc, 1, t)

@@ -208,10 +208,11 @@ cdef int winograd_tiles(const Winograd* g, const real* x, const real* u, const r
     cdef Py_ssize_t position, i, j, width, count
     cdef const real* panel
     cdef const real* rows
-    cdef real* target
+    cdef Target target
     cdef bint finite = True
     if v == NULL or m == NULL:
         return NO_MEMORY
+    target.mode = STORE
     clear_run(v + v_count, g.in_c)
     while t0 < t1:
         count = min(BLOCK_TILES, t1 - t0)
@@ -221,14 +222,15 @@ cdef int winograd_tiles(const Winograd* g, const real* x, const real* u, const r
             while j < g.out_c:
                 width = TILE_COLUMNS if g.out_c - j > LANES else LANES
                 panel = u + (position * g.out_c + j) * g.in_c
-                target = m + (position * g.out_c + j) * BLOCK_TILES
+                target.c, target.c_stride = m + (position * g.out_c + j) * BLOCK_TILES, width
                 i = 0
                 while i < count:
                     rows = v + (position * BLOCK_TILES + i) * A_STRIDE
                     if width == TILE_COLUMNS:
-                        tile_by_rows_2(g.in_c, rows, panel, target + i * width)
+                        tile_packed_rows_2(g.in_c, rows, panel, width, &target)
                     else:
-                        tile_by_rows_1(g.in_c, rows, panel, target + i * width)
+                        tile_packed_rows_1(g.in_c, rows, panel, width, &target)
+                    target.c += TILE_ROWS * width
                     i += TILE_ROWS
                 j += width
         finite = write_images(g, m, bias, activation, t0, count, y) and finite

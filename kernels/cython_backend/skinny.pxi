@@ -1,0 +1,129 @@
+# Products with very few rows, as in the prediction of one sample: nothing would be read often enough to pay for packing.
+#
+#   B as stored          rows of B are read along; each row of A has up to eight vectors of C in registers
+#   B transposed         eight columns at a time are scalar products along the memory
+#
+# Legend: i row, j column, k depth.
+
+cdef enum:
+    SKINNY_ROWS = 4
+    SKINNY_VECTORS = TILE_ROWS // 12 * 2 + 2     # of C for two to four rows: 4 where there are 32 registers, else 2
+    DOTS = 8
+
+
+cdef bint prefers_skinny(const Product* p) noexcept nogil:
+    if p.a.kind != STRIDED or p.m > SKINNY_ROWS or p.k == 0:
+        return False
+    return p.b.column_stride == 1 or (p.b.row_stride == 1 and p.a.column_stride == 1)
+
+
+cdef inline void finish_run(const Product* p, real* c, Py_ssize_t j, vector sum) noexcept nogil:
+    # One vector of C, but for the activation.
+    cdef vector value = p.alpha * sum
+    if p.beta != 0:
+        value = value + p.beta * vector_load(c)
+    if p.bias != NULL:
+        value = value + vector_load(p.bias + j)
+    vector_store(c, value)
+
+
+cdef inline void skinny_tile(int rows, int vectors, const Product* p, const real* b, Py_ssize_t b_k, Py_ssize_t i0,
+                             Py_ssize_t j, Py_ssize_t columns) noexcept nogil:
+    # `rows` rows from i0, `vectors` vectors of columns from j; of the last one `columns` columns only are there.
+    cdef vector acc[SKINNY_ROWS * DOTS]
+    cdef vector b_v[DOTS]
+    cdef real edge[LANES]
+    cdef const real* a = p.a.data + i0 * p.a.row_stride
+    cdef real* c
+    cdef Py_ssize_t i, v, k
+    for i in range(rows * vectors):
+        acc[i] = vector_zero()
+    for k in range(p.k):
+        for v in range(vectors):
+            b_v[v] = vector_load(b + v * LANES)
+        for i in range(rows):
+            for v in range(vectors):
+                acc[i * vectors + v] = acc[i * vectors + v] + a[i * p.a.row_stride] * b_v[v]
+        a += p.a.column_stride
+        b += b_k
+    for i in range(rows):
+        c = p.c + (i0 + i) * p.c_stride + j
+        if columns == LANES:
+            for v in range(vectors):
+                finish_run(p, c + v * LANES, j + v * LANES, acc[i * vectors + v])
+        else:
+            vector_store(edge, acc[i * vectors])
+            for v in range(columns):
+                c[v] = p.alpha * edge[v] + (p.beta * c[v] if p.beta != 0 else 0) + (p.bias[j + v] if p.bias != NULL else 0)
+
+
+cdef inline void skinny_columns(int rows, int vectors, const Product* p, Py_ssize_t i0, const real* rest) noexcept nogil:
+    # All columns of `rows` rows; those beyond the last whole vector are packed in `rest`.
+    cdef Py_ssize_t j = 0
+    while j + vectors * LANES <= p.n:
+        skinny_tile(rows, vectors, p, p.b.data + j, p.b.row_stride, i0, j, LANES)
+        j += vectors * LANES
+    while j + LANES <= p.n:
+        skinny_tile(rows, 1, p, p.b.data + j, p.b.row_stride, i0, j, LANES)
+        j += LANES
+    if j < p.n:
+        skinny_tile(rows, 1, p, rest, LANES, i0, j, p.n - j)
+
+
+cdef inline void skinny_dots(const Product* p, const real* a, const real* b, Py_ssize_t columns, real* sums) noexcept nogil:
+    # sums[j] = sum over k of a[k] * b[j * column_stride + k], for up to DOTS columns
+    cdef vector acc[DOTS]
+    cdef vector a_v
+    cdef Py_ssize_t k = 0, j
+    for j in range(DOTS):
+        acc[j] = vector_zero()
+    if columns == DOTS:
+        while k + LANES <= p.k:
+            a_v = vector_load(a + k)
+            for j in range(DOTS):
+                acc[j] = acc[j] + a_v * vector_load(b + j * p.b.column_stride + k)
+            k += LANES
+    for j in range(columns):
+        sums[j] = vector_sum(acc[j])
+    while k < p.k:
+        for j in range(columns):
+            sums[j] = sums[j] + a[k] * b[j * p.b.column_stride + k]
+        k += 1
+
+
+cdef int skinny_product(const Product* p) noexcept nogil:
+    cdef Py_ssize_t i = 0, j, k, whole = p.n // LANES * LANES, columns
+    cdef real* rest
+    cdef real sums[DOTS]
+    cdef real* c
+    if p.b.column_stride == 1:
+        rest = <real*>workspace(SLOT_B, (p.k * LANES + LANES) * sizeof(real))
+        if rest == NULL:
+            return -1
+        if whole < p.n:
+            for k in range(p.k):
+                copy_run(rest + k * LANES, p.b.data + k * p.b.row_stride + whole, p.n - whole)
+                clear_run(rest + k * LANES + p.n - whole, LANES - (p.n - whole))
+        if p.m == 1:
+            skinny_columns(1, DOTS, p, 0, rest)
+        elif p.m == 2:
+            skinny_columns(2, SKINNY_VECTORS, p, 0, rest)
+        elif p.m == 3:
+            skinny_columns(3, SKINNY_VECTORS, p, 0, rest)
+        else:
+            skinny_columns(4, SKINNY_VECTORS, p, 0, rest)
+    else:
+        for i in range(p.m):
+            c = p.c + i * p.c_stride
+            j = 0
+            while j < p.n:
+                columns = min(DOTS, p.n - j)
+                skinny_dots(p, p.a.data + i * p.a.row_stride, p.b.data + j * p.b.column_stride, columns, sums)
+                for k in range(columns):
+                    c[j + k] = (p.alpha * sums[k] + (p.beta * c[j + k] if p.beta != 0 else 0)
+                                + (p.bias[j + k] if p.bias != NULL else 0))
+                j += DOTS
+    if p.activation != ACT_NONE:
+        for i in range(p.m):
+            activate_row(p.activation, p.c + i * p.c_stride, p.n)
+    return 0
