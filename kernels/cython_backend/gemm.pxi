@@ -11,7 +11,7 @@
 
 cdef enum:
     BLOCK_ROWS = 240       # a multiple of every TILE_ROWS: 240 * 400 floats = 384 KB, in the second-level cache
-    BLOCK_COLUMNS = 2048
+    BLOCK_COLUMNS = 1024
     SLOT_A = 0
     SLOT_B = 1
     SLOT_PARTIAL = 2

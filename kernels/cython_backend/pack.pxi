@@ -75,12 +75,38 @@ cdef void pack_a(const Operand* a, Py_ssize_t i0, Py_ssize_t rows, Py_ssize_t k0
                     target[r] = source[i * TILE_ROWS + r]
 
 
+cdef enum:
+    PANELS_TOGETHER = 4    # so that some hundred bytes of each row of B are read at once
+
+
+cdef void pack_whole_panels(const Operand* b, Py_ssize_t j0, Py_ssize_t n_panels, Py_ssize_t k0, Py_ssize_t depth,
+                            real* panels) noexcept nogil:
+    # Panels of TILE_COLUMNS whole columns, from rows that lie along the memory.
+    cdef Py_ssize_t first = 0, k, panel, n
+    cdef const real* source
+    cdef real* target
+    while first < n_panels:
+        n = min(PANELS_TOGETHER, n_panels - first)
+        for k in range(depth):
+            source = b.data + (k0 + k) * b.row_stride + j0 + first * TILE_COLUMNS
+            target = panels + (first * depth + k) * TILE_COLUMNS
+            for panel in range(n):
+                vector_store(target, vector_load(source))
+                vector_store(target + LANES, vector_load(source + LANES))
+                source += TILE_COLUMNS
+                target += depth * TILE_COLUMNS
+        first += n
+
+
 cdef void pack_b(const Operand* b, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t k0, Py_ssize_t depth,
                  real* panels) noexcept nogil:
     # Panels of TILE_COLUMNS columns, k by k; a last one of LANES where that many hold the rest.
     cdef Py_ssize_t j = 0, k, r, n, width, block
     cdef real* target
     cdef const real* source
+    if b.column_stride == 1:
+        pack_whole_panels(b, j0, columns // TILE_COLUMNS, k0, depth, panels)
+        j = columns // TILE_COLUMNS * TILE_COLUMNS
     while j < columns:
         width = TILE_COLUMNS if columns - j > LANES else LANES
         n = min(width, columns - j)
