@@ -36,6 +36,9 @@ from models.plan import Inputs, Pass, Tracer
 
 #: Passes are kept for this many sizes of batches: whole ones, the last of an epoch, those of validation.
 MOST_PASSES = 16
+#: In inference, the activations of the samples that go through together take about this much: what stays in the cache.
+CACHED_BYTES = 3 * 2**20
+LEAST_TOGETHER = 8
 #: Sharing a batch out costs each thread a pass over all parameters (to pack them, to add up their gradients), and saves it
 #: the wait at the end of every kernel. It pays where each parameter has at least this many FLOPs to do for a sample: in
 #: convolutions. In dense layers, with 2, the threads divide the kernels.
@@ -101,7 +104,8 @@ class Network:
         self._traceable = all(layer.traceable for layer in self.layers)
         self._inputs = Inputs(lambda n: self._input_rows(n))
         self._shards: list[Network] = []
-        self._sliced: tuple[np.ndarray, list[np.ndarray]] | None = None
+        self._cut: tuple[np.ndarray, list[np.ndarray]] | None = None
+        self._capacity = self._samples_together()
         self._outputs: dict[int, Rows] = {}
         #: For each kernels that were used: their tracer, and (samples, layers) -> forward and backward pass.
         self._traced: dict[Kernels, tuple[Tracer, OrderedDict[tuple[int, int], tuple[Pass, Pass | None]]]] = {}
@@ -140,6 +144,13 @@ class Network:
         flops = sum(layer.flops for layer in self.layers)
         return flops >= SHARED_FLOPS * self.n_parameters
 
+    def _samples_together(self) -> int:
+        """Return how many samples go through at once: in training all, for the backward pass needs all activations."""
+        if self.training or not self._traceable:
+            return self.max_batch
+        sample_bytes = sum(math.prod(layer.output_shape) for layer in self.layers) * self.dtype.itemsize
+        return min(self.max_batch, max(LEAST_TOGETHER, CACHED_BYTES // max(sample_bytes, 1)))
+
     def _bind_shards(self) -> None:
         self._shards = [
             Network(
@@ -153,7 +164,7 @@ class Network:
 
     def _bind_buffers(self, first_with_parameters: int) -> None:
         for layer in self.layers:
-            layer.bind_output(self.dtype, self.max_batch)
+            layer.bind_output(self.dtype, self._capacity)
         if self.training:
             self.gradient = np.zeros(self.n_parameters, self.dtype)
             self._each_layer(self._views(self.gradient), "bind_gradients")
@@ -249,8 +260,8 @@ class Network:
         n_layers = len(self.layers) if n_layers is None else n_layers
         if not self._traceable:
             return self._forward_layers(x, n_layers)
-        if self._shards:
-            return self._forward_shards(x, n_layers)
+        if self._shards or x.shape[0] > self._capacity:
+            return self._forward_pieces(x, n_layers)
         forward = self._prepare(x, n_layers)
         forward.program()
         return forward.result
@@ -313,22 +324,34 @@ class Network:
         self._backward_layers(self.delta(batch.shape[0]))
         return forward, Pass(self.kernels, self._tracer.take(), batch, self.gradient)
 
-    # -- many threads: each takes a share of the samples through all layers, on a network of its own -------------
+    # -- pieces: many threads each take a share of the samples through all layers, on a network of their own; and in
+    #    inference no more samples go through together than fit in the cache --------------------------------------------
 
     def _shares(self, n: int) -> list[slice]:
         share = max(1, -(-n // len(self._shards)))
         return [slice(start, min(start + share, n)) for start in range(0, max(n, 1), share)]
 
-    def _forward_shards(self, x: np.ndarray, n_layers: int) -> np.ndarray:
+    def _forward_pieces(self, x: np.ndarray, n_layers: int) -> np.ndarray:
         out = self._whole_output(n_layers)(x.shape[0])
-        shares = self._shares(x.shape[0])
-        if self._sliced is None or self._sliced[0] is not x:  # the same views again of the same array: nothing to bind anew
-            self._sliced = x, [x[share] for share in shares]
-        passes = [s._prepare(part, n_layers) for s, part in zip(self._shards, self._sliced[1], strict=False)]
-        self.kernels.run_together([p.program for p in passes])
-        for p, share in zip(passes, shares, strict=True):
-            out[share] = p.result
+        workers = self._shards or [self]
+        together = self._capacity if not self._shards else sum(shard._capacity for shard in self._shards)
+        for start in range(0, max(x.shape[0], 1), together):
+            rows = slice(start, min(start + together, x.shape[0]))
+            shares = self._shares(rows.stop - start) if self._shards else [slice(0, rows.stop - start)]
+            views = self._views_of(x, rows, shares)
+            passes = [w._prepare(view, n_layers) for w, view in zip(workers, views, strict=False)]
+            self.kernels.run_together([p.program for p in passes])
+            for p, share in zip(passes, shares, strict=True):
+                out[start + share.start : start + share.stop] = p.result
         return out
+
+    def _views_of(self, x: np.ndarray, rows: slice, shares: list[slice]) -> list[np.ndarray]:
+        """Cut x; a batch that is the same array as the last one gives the same views: nothing is bound anew."""
+        if rows.stop - rows.start < x.shape[0]:
+            return [x[rows][share] for share in shares]
+        if self._cut is None or self._cut[0] is not x:
+            self._cut = x, [x[share] for share in shares]
+        return self._cut[1]
 
     def _backward_shards(self, delta: np.ndarray) -> None:
         shares = self._shares(delta.shape[0])
@@ -345,7 +368,7 @@ class Network:
 
     @cached_property
     def _input_rows(self) -> Rows:
-        return Rows(np.empty((self.max_batch, *self.input_shape), self.dtype))
+        return Rows(np.empty((self._capacity, *self.input_shape), self.dtype))
 
     def summary(self) -> list[LayerSummary]:
         """Return one entry per layer.

@@ -19,7 +19,7 @@ from kernels import Kernels
 from kernels.api import IMPLEMENTATION, Binding
 
 #: A batch of at most this many bytes is copied to where the last one was; for a larger one, calls are bound anew.
-COPIED_BYTES = 65536
+COPIED_BYTES = 2**18
 
 
 class Tracer:

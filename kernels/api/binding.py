@@ -161,12 +161,13 @@ class Binder:
         """
         if name not in self._IMPLEMENTATION:
             raise ValueError(f"unknown kernel {name!r}; there are {', '.join(self._IMPLEMENTATION)}")
-        catcher = _Catcher()
-        result = getattr(type(self)(self.name, catcher), name)(*arguments, **options)
+        catcher, twin = _Catcher(), object.__new__(type(self))
+        twin.name, twin._impl = self.name, catcher
+        result = getattr(twin, name)(*arguments, **options)
         function, checked = catcher.caught
-        given = {_address(v) for v in (*arguments, *options.values()) if isinstance(v, np.ndarray)}
+        given = [v for v in (*arguments, *options.values()) if isinstance(v, np.ndarray)]
         for array in checked:
-            if isinstance(array, np.ndarray) and array.size and _address(array) not in given:
+            if isinstance(array, np.ndarray) and array.size and not _is_one_of(array, given):
                 raise ValueError(f"{name} cannot be bound: an array has no `out`, or is not C-contiguous and aligned")
         native = getattr(self._impl, "bind", None)
         run = _Bound(getattr(self._impl, function), checked) if native is None else native(function, checked)
@@ -198,6 +199,13 @@ class Binder:
                 program()
         else:
             native([program.native for program in programs])
+
+
+def _is_one_of(array: np.ndarray, given: list[np.ndarray]) -> bool:
+    """Whether an array is one of the given ones, or another view that begins where one of them does."""
+    if any(array is one for one in given):
+        return True
+    return _address(array) in map(_address, given)
 
 
 def _address(array: np.ndarray) -> int:
