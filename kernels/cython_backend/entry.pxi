@@ -57,7 +57,7 @@ def gemm(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, double alpha, double bet
 
 cdef int run_bias_backward(const Call* c, double* value) noexcept nogil:
     cdef Py_ssize_t block
-    if c.channels * LANES <= BIAS_FOLDED and c.n >= 2 * LANES:
+    if c.channels % LANES != 0 and c.channels * LANES <= BIAS_FOLDED and c.n >= 2 * LANES:
         bias_folded(c.x, c.out, c.n, c.channels)
         return SUCCESS
     for block in prange((c.channels + BIAS_CHANNELS - 1) // BIAS_CHANNELS, num_threads=c.n_threads, schedule="static"):

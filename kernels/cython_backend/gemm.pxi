@@ -20,6 +20,7 @@ cdef enum:
     IN_PLACE_TILES = 4
     PREFETCHED_DEPTH = 64
     LONG_DEPTH = 512
+    SMALL_PRODUCT = 16384
 
 cdef enum:
     ACT_NONE = 0
@@ -199,14 +200,16 @@ cdef bint reads_a_in_place(const Product* p) noexcept nogil:
 
 
 cdef bint reads_b_in_place(const Product* p, Py_ssize_t rows) noexcept nogil:
-    return p.b.kind == STRIDED and p.b.column_stride == 1 and rows <= IN_PLACE_TILES * TILE_ROWS
+    if p.b.kind != STRIDED or p.b.column_stride != 1:
+        return False
+    return rows <= IN_PLACE_TILES * TILE_ROWS or p.b.row_stride <= TILE_COLUMNS
 
 
 cdef Py_ssize_t readable_depth(const Product* p) noexcept nogil:
     # Up to which depth a tile that hangs over the edge of A or B, stored depth by depth, still reads inside of them: what it
     # reads too much is the beginning of the next row. Long sums into a small C are cut there; other products are not.
     cdef Py_ssize_t beyond = 0
-    if p.a.kind != STRIDED or p.k < LONG_DEPTH or p.k < 8 * p.m or p.k < 8 * p.n:
+    if p.a.kind != STRIDED or p.k < LONG_DEPTH or p.m * p.n > SMALL_PRODUCT:
         return 0
     if p.a.row_stride != 1 or p.b.column_stride != 1 or p.a.column_stride < p.m or p.b.row_stride < p.n:
         return 0

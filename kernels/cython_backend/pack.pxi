@@ -127,9 +127,9 @@ cdef void pack_b(const Operand* b, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t
             block = 0
             while block < depth:
                 for r in range(n):
-                    for k in range(block, min(block + 64, depth)):
+                    for k in range(block, min(block + 192, depth)):
                         target[k * width + r] = source[k * b.row_stride + r * b.column_stride]
-                block += 64
+                block += 192
             if n < width:
                 for k in range(depth):
                     clear_run(target + k * width + n, width - n)
