@@ -8,7 +8,7 @@
 # Legend: position = oh * padded width + ow; tap = (kh, t), t = kw * C + c, which lie in one piece.
 
 cdef enum:
-    DIRECT_CHANNELS = 4
+    DIRECT_CHANNELS = 8
 
 cdef struct Line:
     Py_ssize_t height, width, channels  # of the padded image
@@ -106,25 +106,41 @@ cdef inline void direct_tile(const Line* line, Py_ssize_t kernel_h, Py_ssize_t w
         direct_tile_1(line, kernel_h, line.channels, a, b, c)
 
 
-cdef inline void write_positions(const Product* p, const Sizes* s, const Line* line, const real* tile, Py_ssize_t width,
-                                 Py_ssize_t image, Py_ssize_t position, Py_ssize_t j, Py_ssize_t i_end) noexcept nogil:
-    # Those of the tile's rows that are output pixels.
-    cdef Py_ssize_t i = 0, n, oh = position // line.width, ow = position % line.width
-    while i < TILE_ROWS and oh < s.out_h:
-        n = min(TILE_ROWS - i, s.out_w - ow)
-        if n > 0:
-            write_tile(p, tile + i * width, width, (image * s.out_h + oh) * s.out_w + ow, j, n, min(width, p.n - j), i_end,
-                       0, True)
-        i += line.width - ow
-        ow = 0
-        oh += 1
+cdef inline void write_pixels(const Product* p, const real* tile, Py_ssize_t width, Py_ssize_t pixel, Py_ssize_t n,
+                              Py_ssize_t j, const real* bias, Py_ssize_t n_pixels) noexcept nogil:
+    # `n` neighbouring output pixels from `pixel` on, columns j.. of them, with bias and activation. Where the columns are all
+    # there are, whole vectors are written: what is too many falls on the next pixels, which are written next.
+    cdef Py_ssize_t i, v, columns = min(width, p.n - j)
+    cdef bint over = columns == width or (columns == p.n and (n_pixels - pixel - n + 1) * columns >= width)
+    cdef vector value
+    cdef real* c = p.c + pixel * p.c_stride + j
+    for i in range(n):
+        if over:
+            v = 0
+            while v < width:
+                value = vector_load(tile + v) + vector_load(bias + v)
+                if p.activation == ACT_RELU:
+                    value = vector_relu(value)
+                vector_store(c + v, value)
+                v += LANES
+        else:
+            for v in range(columns):
+                c[v] = tile[v] + bias[v]
+            if p.activation == ACT_RELU:
+                relu_range(c, c, columns)
+        if p.activation > ACT_RELU:
+            activate_row(p.activation, c, columns)
+        tile += width
+        c += p.c_stride
 
 
 cdef int direct_images(const Product* p, const Sizes* s, const real* x, Py_ssize_t n0, Py_ssize_t n1) noexcept nogil:
     # Images n0..n1, on this thread; p holds the filters, the bias and the output.
     cdef Line line = line_of(s)
-    cdef Py_ssize_t n, j, width, position, end = (s.out_h - 1) * line.width + s.out_w
+    cdef Py_ssize_t n, j, i, width, position, oh, ow, count, end = (s.out_h - 1) * line.width + s.out_w
+    cdef Py_ssize_t pixels = s.out_h * s.out_w
     cdef real tile[TILE_ROWS * TILE_COLUMNS]
+    cdef real bias[TILE_COLUMNS]
     cdef real* padded = <real*>workspace(SLOT_A, (line.elements + (TILE_ROWS + 1) * line.channels) * sizeof(real))
     cdef real* panels = <real*>workspace(SLOT_B, (p.n + TILE_COLUMNS) * p.k * sizeof(real))
     if padded == NULL or panels == NULL:
@@ -136,10 +152,22 @@ cdef int direct_images(const Product* p, const Sizes* s, const real* x, Py_ssize
         j = 0
         while j < p.n:
             width = TILE_COLUMNS if p.n - j > LANES else LANES
-            position = 0
+            for i in range(width):
+                bias[i] = p.bias[j + i] if p.bias != NULL and j + i < p.n else <real>0
+            position = oh = ow = 0
             while position < end:
                 direct_tile(&line, s.kernel_h, width, padded + position * line.channels, panels + j * p.k, tile)
-                write_positions(p, s, &line, tile, width, n, position, j, n1 * s.out_h * s.out_w)
+                i = 0
+                while i < TILE_ROWS and oh < s.out_h:  # those of the tile's rows that are output pixels
+                    count = min(TILE_ROWS - i, s.out_w - ow)
+                    if count > 0:
+                        write_pixels(p, tile + i * width, width, n * pixels + oh * s.out_w + ow, count, j, bias, n1 * pixels)
+                    count = min(TILE_ROWS - i, line.width - ow)
+                    i += count
+                    ow += count
+                    if ow == line.width:
+                        ow = 0
+                        oh += 1
                 position += TILE_ROWS
             j += width
     return 0
