@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from bench.compare.command import compare
 from bench.errors import InputError
 from bench.micro.command import kernels
 from bench.profiling.command import profile
@@ -133,6 +134,7 @@ def report(
 
 app.command(name="profile")(answers_bad_input(profile))
 app.command(name="kernels")(answers_bad_input(kernels))
+app.command(name="compare")(answers_bad_input(compare))
 
 
 @app.command()

@@ -194,7 +194,7 @@ def torch_forward(setting: Setting, layout: str, compiled: bool) -> Callable[[],
     import torch
 
     torch.set_num_threads(setting.n_threads)
-    model, (x, _) = torch_model(setting, layout).eval(), _torch_batch(setting, layout)
+    model, (x, _) = torch_model(setting, layout).train(False), _torch_batch(setting, layout)
     run = torch.compile(model, dynamic=False) if compiled else model
 
     def forward():
