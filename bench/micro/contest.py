@@ -27,9 +27,10 @@ from kernels.validation import allowances, compare, outputs
 #: A round lasts at least this long, so that reading the clock (about 50 ns) weighs nothing.
 ROUND_S = 0.5e-3
 MIN_ROUNDS, MAX_ROUNDS = 5, 50
-#: OpenMP's threads spin for some milliseconds after a parallel region, in case there is another one; PyTorch brings an OpenMP
-#: of its own, OpenBLAS and Numba have their own pools. One contestant's spinning must not cost the next one a core.
-REST_S = 5e-3
+#: Threads spin after their work in case there is more: OpenMP's for about a millisecond (PyTorch brings an OpenMP of its own),
+#: OpenBLAS's for 2**26 cycles, some 20 ms. One contestant's spinning must not cost the next one a core.
+REST_S = 25e-3
+MOST_RESTS = 12
 #: The second contestant of the fastest backend.
 AGAIN = "again"
 
@@ -160,6 +161,8 @@ def interleave(
         call_s = min(_round(call, 1), _round(call, 1))
         loops, plans[name] = _rounds(call_s, budget_s, least=2 if name in few_rounds else MIN_ROUNDS)
         timings[name] = Timing(loops)
+    if rest:
+        plans = {name: min(rounds, MOST_RESTS) for name, rounds in plans.items()}
     names = list(contestants)
     was_collecting = gc.isenabled()
     gc.disable()

@@ -1,20 +1,22 @@
 """Benchmarks as a table: by kernel, or case by case where there are few.
 
-A ratio compares with the reference on the same case: 12x is twelve times as fast. It is marked with ~ where it lies
-inside the noise floor, which the A/A contestants measured: two runs of the same code differ by that much too.
+A ratio compares with the reference on the same case, or with the fastest variant of a peer: 12x is twelve times as fast.
+It is marked with ~ where it lies inside the noise floor, which the A/A contestants measured: two runs of the same code
+differ by that much too.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
-from bench.micro.runner import Outcome
+from bench.micro.peers import FAMILIES, family_of
+from bench.micro.runner import Outcome, title_of
 from bench.profiling import roofline
 from bench.profiling.ceilings import Ceilings
 from bench.profiling.printing import rate_cells, seconds, significant, table, wide_enough
@@ -34,6 +36,7 @@ class Measured:
     backend: str
     rate: roofline.Rate
     ratio: float | None  # of the reference's time to this one
+    peers: dict[str, float] = field(default_factory=dict)  # of the fastest peer of each family, likewise
 
     @property
     def setting(self) -> tuple[str, int]:
@@ -45,13 +48,20 @@ def measured(outcome: Outcome) -> list[Measured]:
     ceilings = {(c["dtype"], c["n_threads"]): Ceilings.from_dict(c) for c in outcome.machine["ceilings"]}
     references = [b for b in outcome.benchmarks if b["extra_info"]["backend"] == "reference"]
     contests = {_contest(b): b["stats"]["median"] for b in references}
+    fastest: dict[tuple, dict[str, float]] = {}
+    for benchmark in outcome.benchmarks:
+        family = family_of(benchmark["extra_info"]["backend"])
+        if family is not None:
+            times = fastest.setdefault(_contest(benchmark), {})
+            times[family] = min(benchmark["stats"]["median"], times.get(family, math.inf))
     found = []
     for benchmark in outcome.benchmarks:
         info, median_s = benchmark["extra_info"], benchmark["stats"]["median"]
         rate = roofline.rate(ceilings[info["dtype"], info["threads"]], median_s, info["flops"], info["bytes"])
         reference_s = contests.get(_contest(benchmark))
         ratio = None if reference_s is None else reference_s / median_s
-        found.append(Measured(*_contest(benchmark), info["backend"], rate, ratio))
+        peers = {family: time / median_s for family, time in fastest.get(_contest(benchmark), {}).items()}
+        found.append(Measured(*_contest(benchmark), info["backend"], rate, ratio, peers))
     return found
 
 
@@ -84,16 +94,33 @@ def by_kernel(rows: Iterable[Measured]) -> list[Measured]:
         logs = [math.log(m.ratio) for m in members if m.ratio is not None]
         ratio = math.exp(sum(logs) / len(logs)) if logs else None
         rate = roofline.total([m.rate for m in members])
-        summed.append(Measured(kernel, f"{len(members)} cases", dtype, threads, backend, rate, ratio))
+        families = dict.fromkeys(family for m in members for family in m.peers)
+        peers = {f: _mean([m.peers[f] for m in members if f in m.peers]) for f in families}
+        summed.append(Measured(kernel, f"{len(members)} cases", dtype, threads, backend, rate, ratio, peers))
     return summed
+
+
+def _mean(ratios: Sequence[float]) -> float:
+    return math.exp(sum(map(math.log, ratios)) / len(ratios))
 
 
 def ratio_cell(row: Measured, floor: float | None) -> str:
     """Return the ratio to the reference, marked where it is inside the noise floor."""
-    if row.ratio is None or row.backend == "reference":
+    return "-" if row.backend == "reference" else ratio_text(row.ratio, floor)
+
+
+def ratio_text(ratio: float | None, floor: float | None) -> str:
+    """Return a ratio as text; no figure where it is inside the noise floor.
+
+    Examples
+    --------
+    >>> ratio_text(1.02, 1.05), ratio_text(2.0, 1.05), ratio_text(None, None)
+    ('~1x', '2.00x', '-')
+    """
+    if ratio is None:
         return "-"
-    inside = floor is not None and abs(math.log(row.ratio)) <= math.log(floor)
-    return "~1x" if inside else f"{significant(row.ratio)}x"
+    inside = floor is not None and abs(math.log(ratio)) <= math.log(floor)
+    return "~1x" if inside else f"{significant(ratio)}x"
 
 
 def print_results(outcome: Outcome, *, full: bool = False, width: int | None = None) -> None:
@@ -117,7 +144,7 @@ def _print_not_timed(console: Console, outcome: Outcome) -> None:
     """Say what got no time and why; the same reason once."""
     reasons: dict[str, list[str]] = {}
     for line in outcome.not_timed:
-        name = f"{line['kernel']} {line['case']} {line['dtype']} {line['threads']}t {line['backend']}"
+        name = f"{title_of(line)} {line['threads']}t {line['backend']}"
         reasons.setdefault(line["message"] or line["outcome"], []).append(name)
     for message, names in reasons.items():
         text = message.removeprefix("Failed: ")
@@ -130,19 +157,27 @@ def _print_not_timed(console: Console, outcome: Outcome) -> None:
 def _print_table(console: Console, rows: Sequence[Measured], setting, floor: float | None, isa: str | None) -> None:
     dtype, threads = setting
     title = f"\n{dtype}, {threads} thread{'s' if threads > 1 else ''}" + (f", cython on {isa}" if isa else "")
-    columns = ("GFLOP/s", "GB/s", "ceiling", "ratio")
+    families = [f for f in FAMILIES if any(f in row.peers for row in rows)]
+    # 80 columns hold the rates or the peers; the files of --output have both.
+    columns = ("GFLOP/s", "ceiling", *families) if families else ("GFLOP/s", "GB/s", "ceiling", "reference")
     made = table(
         ("kernel, case", "left"), ("backend", "left"), ("time", "right"), *((c, "right") for c in columns), title=title
     )
     kernel, case = "", ""
     for row in rows:
+        if families and family_of(row.backend) is not None:
+            continue  # the peers stand in the columns
         if row.kernel != kernel:
             made.add_row(f"[bold]{row.kernel}[/]")
             kernel, case = row.kernel, ""
         gflops, gb_per_s, _, of_ceiling = rate_cells(row.rate)
         name = "  " + row.case if row.case != case else ""
         case = row.case
-        made.add_row(name, row.backend, seconds(row.rate.seconds), gflops, gb_per_s, of_ceiling, ratio_cell(row, floor))
+        if families:
+            cells = (gflops, of_ceiling, *(ratio_text(row.peers.get(family), floor) for family in families))
+        else:
+            cells = (gflops, gb_per_s, of_ceiling, ratio_cell(row, floor))
+        made.add_row(name, row.backend, seconds(row.rate.seconds), *cells)
     console.print(made)
     if floor is not None:
         console.print(f"Noise floor, the same code against itself (A/A): a difference of {100 * (floor - 1):.1f}%")

@@ -44,7 +44,7 @@ def machine(dtypes: Sequence[str] = ("float32",), threads: Sequence[int] = (1,))
     ['backends', 'ceilings']
     """
     versions = {"python": platform.python_version(), "numpy": np.__version__}
-    for package in ("depthbench", "numba", "cython"):
+    for package in ("depthbench", "numba", "cython", "torch", "onnxruntime", "scikit-learn"):
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:  # a checkout on the path, or an extra that is not there

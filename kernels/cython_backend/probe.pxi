@@ -10,15 +10,15 @@ cdef inline void fma_block(Py_ssize_t n, real* sink) noexcept nogil:
     cdef vector acc[CHAINS]
     cdef vector scale, shift
     cdef Py_ssize_t i, k
-    for i in range(CHAINS):
-        acc[i] = vector_load(sink)
+    for i in range(CHAINS):  # each from memory of its own, or the compiler would find that all are one
+        acc[i] = vector_load(sink + i * LANES)
     scale = vector_load(sink) * <real>0.999
     shift = vector_load(sink) * <real>0.001
     for k in range(n):
         for i in range(CHAINS):
             acc[i] = acc[i] * scale + shift
     for i in range(CHAINS):
-        vector_store(sink, vector_load(sink) + acc[i])
+        vector_store(sink + i * LANES, acc[i])
 
 
 def fma_loop(Py_ssize_t n_iterations, int n_threads):
