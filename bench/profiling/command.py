@@ -36,6 +36,8 @@ def profile(
     option: Annotated[list[str] | None, typer.Option(help="With --shape: a kernel's option, padding=2 say.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the profile as JSON.")] = None,
     trace: Annotated[Path | None, typer.Option(help="Write one step as a Chrome trace (opens in Perfetto).")] = None,
+    speedscope: Annotated[Path | None, typer.Option(help="Write one step for speedscope.app.")] = None,
+    predict: Annotated[bool, typer.Option("--predict", help="Profile a network's prediction, not its training step.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write the roofline plot as a page, or as SVG or PNG.")] = None,
 ) -> None:
     """Profile a kernel, or a model's training step, against the measured ceilings of this machine."""
@@ -44,14 +46,16 @@ def profile(
     try:
         _profile(
             target, backend, batch, threads, dtype, steps, solver, preset, pattern, shape, option or [],
-            {"json": json_file, "trace": trace, "html": html},
+            {"json": json_file, "trace": trace, "speedscope": speedscope, "html": html}, predict,
         )  # fmt: skip
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
 
 
-def _profile(target, backend, batch, threads, dtype, steps, solver, preset, pattern, shape, options, files) -> None:
+def _profile(
+    target, backend, batch, threads, dtype, steps, solver, preset, pattern, shape, options, files, predict=False
+) -> None:
     from bench.errors import InputError
     from bench.profiling import ceilings, output, targets
     from kernels.threads import set_threads
@@ -59,8 +63,12 @@ def _profile(target, backend, batch, threads, dtype, steps, solver, preset, patt
     found = targets.find(target)
     kernels = _load(backend)
     _check(threads, dtype, solver, preset, files)
-    if found.is_kernel and (steps is not None or files["trace"] is not None):
-        raise InputError(f"{target} is a kernel: --steps and --trace are for training steps")
+    of_networks = {
+        "--steps": steps, "--trace": files["trace"], "--speedscope": files["speedscope"], "--predict": predict or None,
+    }  # fmt: skip
+    given = [name for name, value in of_networks.items() if value is not None]
+    if found.is_kernel and given:
+        raise InputError(f"{target} is a kernel: {', '.join(given)} is for networks")
     if not found.is_kernel and options:
         raise InputError(f"{target} is a network: --option is for kernels")
     set_threads(threads)
@@ -68,7 +76,7 @@ def _profile(target, backend, batch, threads, dtype, steps, solver, preset, patt
     if found.is_kernel:
         result = _kernel(found, kernels, measured, preset, pattern, shape, options)
     else:
-        result = _step(found, kernels, measured, batch, steps, solver, pattern, shape)
+        result = _step(found, kernels, measured, batch, steps, solver, pattern, shape, predict)
     for kind, path in files.items():
         if path is not None:
             output.WRITERS[kind](path, result, kernels.name)
@@ -146,19 +154,22 @@ def _chosen_cases(kernel: str, preset: str, pattern, shape, options, dtype: str)
     return (case,)
 
 
-def _step(found: Target, kernels: Kernels, measured: Ceilings, batch, steps, solver, pattern, shape) -> Any:
+def _step(found: Target, kernels: Kernels, measured: Ceilings, batch, steps, solver, pattern, shape, predict) -> Any:
     import dataclasses
 
     from bench.errors import InputError
     from bench.profiling import printing, shapes
     from bench.profiling.machine import instruction_set
-    from bench.profiling.step import TrainingStep, profile_step
+    from bench.profiling.step import Prediction, TrainingStep, profile_step
 
     try:
         if shape is not None:
             (image,) = shapes.parse(shape)
             found = dataclasses.replace(found, input_shape=image)
-        step = TrainingStep(found, kernels, batch, measured.dtype, measured.n_threads, solver)
+        if predict:
+            step = Prediction(found, kernels, batch, measured.dtype, measured.n_threads)
+        else:
+            step = TrainingStep(found, kernels, batch, measured.dtype, measured.n_threads, solver)
     except ValueError as error:
         raise InputError(f"{found.name} on {'x'.join(map(str, found.input_shape))}: {error}") from None
     console = printing.wide_enough()

@@ -1,4 +1,4 @@
-"""Profiles as files: JSON, Chrome trace, and the roofline as a page or a picture.
+"""Profiles as files: JSON, Chrome trace, speedscope, and the roofline as a page or a picture.
 
 The JSON bears a schema version; figures have their unit at the end of their name; what was not measured is left out.
 """
@@ -32,7 +32,7 @@ def to_dict(profile: StepProfile | KernelProfile, backend: str) -> dict[str, Any
     ceilings = profile.ceilings
     head = {
         "schema_version": SCHEMA_VERSION,
-        "kind": "step" if isinstance(profile, StepProfile) else "kernel",
+        "kind": profile.kind if isinstance(profile, StepProfile) else "kernel",
         "target": profile.target.name if isinstance(profile, StepProfile) else profile.kernel,
         "backend": backend,
         "dtype": ceilings.dtype,
@@ -90,7 +90,7 @@ def write_trace(path: Path, profile: StepProfile, backend: str) -> None:
     """Write the last recorded step in the Trace Event Format, which Perfetto and chrome://tracing open."""
     events = [
         {
-            "name": call.kernel, "cat": "kernel" if call.is_kernel else "other", "ph": "X", "pid": 1, "tid": 1,
+            "name": call.kernel, "cat": "kernel" if call.is_kernel else "other", "ph": "X", "pid": 1, "tid": 1 + call.thread,
             "ts": (call.start_s - profile.timeline[0].start_s) * 1e6, "dur": call.seconds * 1e6,
             "args": {"layer": call.label, "shapes": call.shapes, "flops": call.flops, "bytes": call.n_bytes},
         }
@@ -100,6 +100,36 @@ def write_trace(path: Path, profile: StepProfile, backend: str) -> None:
     path.write_text(json.dumps({"traceEvents": [name, *events], "displayTimeUnit": "ns"}), encoding="utf-8")
 
 
+def write_speedscope(path: Path, profile: StepProfile, backend: str) -> None:
+    """Write the last recorded step for speedscope.app: a profile per thread, kernels inside of their layers.
+
+    The file format ("evented": frames that open and close) is that of speedscope's file-format-schema.json.
+    """
+    frames: dict[str, int] = {}
+    profiles = []
+    start_s = profile.timeline[0].start_s
+    for thread in sorted({call.thread for call in profile.timeline}):
+        events, end = [], 0.0
+        for call in (c for c in profile.timeline if c.thread == thread):
+            begin = max(end, (call.start_s - start_s) * 1e6)  # readings may overlap by their rounding
+            end = max(begin, (call.start_s - start_s + call.seconds) * 1e6)
+            stack = [frames.setdefault(name, len(frames)) for name in (call.label or "other", call.kernel)]
+            events += [{"type": "O", "frame": frame, "at": begin} for frame in stack]
+            events += [{"type": "C", "frame": frame, "at": end} for frame in reversed(stack)]
+        name = f"{profile.target.name}, {backend}, thread {thread}"
+        profiles.append(
+            {"type": "evented", "name": name, "unit": "microseconds", "startValue": 0.0, "endValue": end, "events": events}
+        )
+    values = {
+        "$schema": "https://www.speedscope.app/file-format-schema.json",
+        "name": f"{profile.target.name}, one {profile.kind}",
+        "exporter": "depthbench",
+        "shared": {"frames": [{"name": name} for name in frames]},
+        "profiles": profiles,
+    }
+    path.write_text(json.dumps(values), encoding="utf-8")
+
+
 def write_roofline(path: Path, profile: StepProfile | KernelProfile, backend: str) -> None:
     """Write the roofline plot; the file's suffix says as what: .html, .svg, .png or .json (Vega-Lite)."""
     from bench.profiling.plot import save
@@ -107,5 +137,5 @@ def write_roofline(path: Path, profile: StepProfile | KernelProfile, backend: st
     save(path, profile, backend)
 
 
-WRITERS = {"json": write_json, "trace": write_trace, "html": write_roofline}
+WRITERS = {"json": write_json, "trace": write_trace, "speedscope": write_speedscope, "html": write_roofline}
 """Kind of file -> function of path, profile and backend."""

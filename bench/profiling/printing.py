@@ -12,6 +12,7 @@ from bench.profiling.kernel import KernelProfile
 from bench.profiling.roofline import Rate
 from bench.profiling.step import Line, StepProfile
 
+_WHAT = {"step": "Training step", "prediction": "Prediction"}
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
@@ -95,7 +96,7 @@ def print_step(console: Console, profile: StepProfile, backend: str, isa: str | 
     wall = profile.wall_s
     by_call = table(
         ("layer", "left"), ("kernel", "left"), ("time", "right"), ("share", "right"), *_RATE_COLUMNS,
-        title=f"\nTraining step of {profile.target.name}, batch {profile.batch}, backend {backend}"
+        title=f"\n{_WHAT[profile.kind]} of {profile.target.name}, batch {profile.batch}, backend {backend}"
         + (f" ({isa})" if isa and backend == "cython" else ""),
     )  # fmt: skip
     phase = ""
@@ -127,15 +128,16 @@ def _print_reconciliation(console: Console, profile: StepProfile) -> None:
     others = [line for line in profile.lines if not line.is_kernel]
     rows = [("kernels", kernels_s), *((line.kernel, line.rate.seconds) for line in others)]
     rows.append(("unexplained", profile.wall_s - profile.explained_s))
-    made = table(("", "left"), ("time", "right"), ("share", "right"), title="\nReconciliation, one step")
+    made = table(("", "left"), ("time", "right"), ("share", "right"), title=f"\nReconciliation, one {profile.kind}")
     for name, value in rows:
         sign = "-" if value < 0 else ""
         made.add_row(name, sign + seconds(abs(value)), f"{100 * value / profile.wall_s:.1f}%")
     made.add_row("wall time, not recorded", seconds(profile.wall_s), "100.0%")
     console.print(made)
     console.print(
-        f"{profile.batch / profile.wall_s:,.0f} samples/s; recording costs {100 * profile.overhead:+.1f}% of the step; "
-        f"medians of {profile.n_steps} steps, plain and recorded in turn, after one of {seconds(profile.warmup_s)}"
+        f"{profile.batch / profile.wall_s:,.0f} samples/s; recording costs {100 * profile.overhead:+.1f}% of the "
+        f"{profile.kind}; medians of {profile.n_steps} of them, plain and recorded in turn, "
+        f"after one of {seconds(profile.warmup_s)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""One training step under the recorder: which kernels it calls, what each costs, and what is left unexplained.
+"""One training step, or prediction, under the recorder: which kernels it calls, what each costs, what is left unexplained.
 
 The same step runs in turn without the recorder and with it. Its wall time is the median of the runs *without*, the time
 of each call the median of the runs *with*; the sum of the calls is then held against the wall time. What remains is
@@ -100,6 +100,46 @@ class TrainingStep:
         return training_step(self.network, self._loss, self.optimizer, x, y, alpha=ALPHA)
 
 
+class Prediction:
+    """A forward pass of a network that is not in training, made to be run again and again like a `TrainingStep`.
+
+    Parameters
+    ----------
+    target : Target
+        A network.
+    batch : int
+        Samples that are predicted at once.
+
+    Examples
+    --------
+    >>> import kernels
+    >>> from bench.profiling.targets import find
+    >>> Prediction(find("conv16_32"), kernels.load("reference"), batch=2)().shape
+    (2, 10)
+    """
+
+    def __init__(
+        self, target: Target, kernels: Kernels, batch: int = 128, dtype: str = "float32", n_threads: int = 1, seed: int = 0
+    ):
+        rng = np.random.RandomState(seed)
+        layers = build(target.architecture, target.input_shape, N_CLASSES)
+        self.network = Network(
+            layers, kernels=kernels, dtype=dtype, max_batch=batch, n_threads=n_threads, training=False
+        )
+        self.network.initialize(rng)
+        self.batch, self.kernels = batch, kernels
+        self._x = rng.standard_normal((batch, *target.input_shape)).astype(dtype)
+
+    def use(self, kernels: Kernels | Recorder) -> None:
+        """Exchange the kernels."""
+        self.kernels = kernels
+        self.network.use_kernels(kernels)
+
+    def __call__(self) -> np.ndarray:
+        """Run one pass and return the last layer's values."""
+        return self.network.forward(self._x)
+
+
 def _labelled(owner: object, method: str, recorder: Recorder | None, label: str) -> None:
     """Let the calls made inside a method of an object bear a label; without a recorder put the method back."""
     owner.__dict__.pop(method, None)  # the label of an earlier recorder: below it is the method of the class
@@ -140,6 +180,7 @@ class StepProfile:
         Median of the steps with it.
     overhead : float
         Median over pairs of neighbours of recorded / plain - 1.
+    kind : {"step", "prediction"}
     """
 
     target: Target
@@ -152,6 +193,7 @@ class StepProfile:
     wall_s: float
     recorded_s: float
     overhead: float
+    kind: str = "step"
 
     @property
     def explained_s(self) -> float:
@@ -194,13 +236,15 @@ def _lines(steps: list[list[Call]], ceilings: Ceilings) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _timed(step: TrainingStep) -> float:
+def _timed(step: TrainingStep | Prediction) -> float:
     start = time.perf_counter()
     step()
     return time.perf_counter() - start
 
 
-def profile_step(step: TrainingStep, target: Target, ceilings: Ceilings, n_steps: int | None = None) -> StepProfile:
+def profile_step(
+    step: TrainingStep | Prediction, target: Target, ceilings: Ceilings, n_steps: int | None = None
+) -> StepProfile:
     """Run a step many times, in turn without and with a recorder, and say where its time went.
 
     Parameters
@@ -226,4 +270,5 @@ def profile_step(step: TrainingStep, target: Target, ceilings: Ceilings, n_steps
         target=target, batch=step.batch, ceilings=ceilings, lines=_lines(steps, ceilings), timeline=tuple(steps[-1]),
         n_steps=n_steps, warmup_s=warmup_s, wall_s=float(np.median(plain_s)), recorded_s=float(np.median(recorded_s)),
         overhead=float(np.median(np.array(recorded_s) / np.array(plain_s))) - 1.0,
+        kind="step" if isinstance(step, TrainingStep) else "prediction",
     )  # fmt: skip

@@ -15,8 +15,10 @@ import pytest
 import kernels
 from bench.micro.contest import Contest, check, hold, interleave
 from bench.profiling import roofline
-from bench.profiling.ceilings import Ceilings, Level, measure
+from bench.profiling.ceilings import Ceilings, Level, measure, usable_cores
 from bench.profiling.recorder import Recorder
+from bench.profiling.step import Prediction
+from bench.profiling.targets import find
 from kernels.cases import cases
 from kernels.validation import outputs
 from models.architectures import build
@@ -271,3 +273,44 @@ def test_what_is_not_there_is_answered_with_what_is(tmp_path, arguments, message
     assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
+
+
+# -- predictions, and profiles for other tools
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_prediction_is_recorded_piece_by_piece(threads):
+    if threads > usable_cores():
+        pytest.skip("one core")
+    target, k = find("conv16_32"), kernels.load(kernels.backends()[0])
+    prediction, recorder = Prediction(target, k, batch=40, n_threads=threads), Recorder(k)
+    expected = prediction().copy()
+    prediction.use(recorder)
+    np.testing.assert_array_equal(prediction(), expected)
+    recorder.take()
+    prediction()
+    calls = recorder.take()
+    assert sum(call.label.startswith("forward/1 ") for call in calls) == (2 if threads == 2 and k.runs_together else 1)
+    assert {call.thread for call in calls} == set(range(threads if k.runs_together else 1))
+    assert all(call.share == 1 / (threads if k.runs_together else 1) for call in calls)
+
+
+def test_speedscope_reads_a_step(tmp_path):
+    files = ("--speedscope", "s.json", "--json", "p.json", "--predict")
+    done = depthbench("profile", "conv16_32", "--batch", 16, "--steps", 4, *files, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Prediction of conv16_32" in done.stdout
+    assert json.loads((tmp_path / "p.json").read_text())["kind"] == "prediction"
+    found = json.loads((tmp_path / "s.json").read_text())
+    names = [frame["name"] for frame in found["shared"]["frames"]]
+    assert {"conv2d", "max_pool2d", "gemm"} <= set(names)
+    [one] = found["profiles"]
+    stack, last = [], 0.0
+    for event in one["events"]:  # as speedscope's importer demands: in order, and each frame closed where it is on top
+        assert last <= event["at"] <= one["endValue"]
+        last = event["at"]
+        if event["type"] == "O":
+            stack.append(event["frame"])
+        else:
+            assert stack.pop() == event["frame"]
+    assert not stack
