@@ -104,6 +104,9 @@ _CONV = (
     Conv("vectors_of_channels_valid", (17, 16, 16), (3, 3), 16),
     Conv("vectors_of_channels_padded", (8, 7, 48), (3, 3), 16, {"padding": 2}),
     Conv("vectors_of_channels_blocks", (21, 20, 16), (3, 3), 80, {"padding": "same"}),
+    Conv("few_filters", (13, 11, 2), (3, 5), 3, {"padding": (1, 2)}, "sigmoid"),
+    Conv("few_filters_dilation", (14, 9, 3), (3, 2), 2, {"padding": ((3, 0), (1, 0)), "dilation": (2, 1)}),
+    Conv("few_filters_seven", (9, 21, 1), (4, 3), 7, {"padding": "same"}, None, False),
     Conv("depthwise", (7, 6, 5), (3, 3), 5, {"groups": 5, "padding": 1}),
     Conv("depthwise_multiplier", (7, 6, 3), (3, 3), 6, {"groups": 3, "stride": 2, "padding": 1}, None),
 )
@@ -241,8 +244,8 @@ def _all():
         yield from ((kernel, conv.name, b) for kernel, b in conv_builds(conv, _BATCHES[i % 3]).items())
     no_images = Conv("no_images", (5, 5, 3), (3, 3), 4, {"padding": 1})
     yield from ((kernel, "no_images", build) for kernel, build in conv_builds(no_images, 0).items())
-    for channels, filters in ((3, 33), (32, 16)):
-        yield from ((kernel, f"special_values_{channels}", build) for kernel, build in _conv_special(channels, filters))
+    for channels, filters in ((3, 33), (32, 16), (1, 6), (3, 2)):
+        yield from ((kernel, f"special_values_{channels}_{filters}", build) for kernel, build in _conv_special(channels, filters))
     for i, pool in enumerate(_POOL):
         yield from ((kernel, pool.name, b) for kernel, b in pool_builds(pool, _BATCHES[i % 3]).items())
     yield from ((k, "no_images", b) for k, b in pool_builds(Pool("", (4, 4, 3), 2), 0).items())

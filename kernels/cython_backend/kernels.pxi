@@ -8,7 +8,8 @@
 #   skinny        products with very few rows, without packing
 #   conv2d        convolutions as products with implicit matrices
 #   scatter       the gradient for the input by adding into it, where channels are few or strides large
-#   direct        first layers: one to four channels, no packing
+#   direct        first layers: one to eight channels, no packing
+#   planar        first layers with few filters too
 #   winograd      3x3 convolutions of many channels, in 4 / 9 of the multiplications
 #   choice        which of these ways a convolution goes
 #   pool2d, elementwise, loss, optimizer          single passes over memory
@@ -59,6 +60,7 @@ include "skinny.pxi"
 include "conv2d.pxi"
 include "scatter.pxi"
 include "direct.pxi"
+include "planar.pxi"
 include "winograd.pxi"
 include "choice.pxi"
 include "pool2d.pxi"
