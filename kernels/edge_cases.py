@@ -180,7 +180,7 @@ def _conv_special(channels: int, filters: int) -> Iterator[tuple[str, Build]]:
 
         def build(rng, dtype, plain=plain, image=int(kernel == "conv2d_backward_weight")):
             arguments, options = plain(rng, dtype)
-            arguments[image][0, 0, 0, 0], arguments[image][1, 4, 5, 2] = np.nan, np.inf
+            arguments[image][0, 0, 0, 0], arguments[image][1, 4, 5, -1] = np.nan, np.inf
             return arguments, options
 
         yield kernel, build
@@ -245,7 +245,8 @@ def _all():
     no_images = Conv("no_images", (5, 5, 3), (3, 3), 4, {"padding": 1})
     yield from ((kernel, "no_images", build) for kernel, build in conv_builds(no_images, 0).items())
     for channels, filters in ((3, 33), (32, 16), (1, 6), (3, 2)):
-        yield from ((kernel, f"special_values_{channels}_{filters}", build) for kernel, build in _conv_special(channels, filters))
+        name = f"special_values_{channels}_{filters}"
+        yield from ((kernel, name, build) for kernel, build in _conv_special(channels, filters))
     for i, pool in enumerate(_POOL):
         yield from ((kernel, pool.name, b) for kernel, b in pool_builds(pool, _BATCHES[i % 3]).items())
     yield from ((k, "no_images", b) for k, b in pool_builds(Pool("", (4, 4, 3), 2), 0).items())
