@@ -5,6 +5,7 @@
     architectures.py   networks as data: tokens -> layers
     layers.py          forward and backward of each layer       initializers.py  starting weights
     network.py         layers on one parameter vector           losses.py        link, loss and its gradient
+    plan.py            passes as programs of bound calls
     training.py        batches, steps, epochs, stopping rules   optimizers.py    SGD with momentum, Adam
     inference.py       prediction, in blocks and from threads   estimator.py     what the estimators share
     mlp_base.py mlp.py MLPClassifier, MLPRegressor              convnet.py       ConvNetClassifier

@@ -58,7 +58,8 @@ cdef int scatter_images(const Sizes* s, const real* dy, const real* w, real* dx,
     cdef Py_ssize_t n_taps = s.kernel_h * s.kernel_w * channels, i_end = n1 * s.out_h * s.out_w
     cdef real* a_panels = <real*>workspace(SLOT_A, (BLOCK_ROWS * A_STRIDE + BLOCK_ROWS + 4 * LANES) * sizeof(real))
     cdef real* b_panels = <real*>workspace(SLOT_B, (n_taps + TILE_COLUMNS) * n_out * sizeof(real))
-    cdef real* taps = <real*>workspace(SLOT_PARTIAL, (BLOCK_ROWS * n_taps + LANES) * sizeof(real))
+    cdef Py_ssize_t columns = (n_taps + LANES - 1) // LANES * LANES  # whole vectors: what is too many is never read
+    cdef real* taps = <real*>workspace(SLOT_PARTIAL, (BLOCK_ROWS * columns + LANES) * sizeof(real))
     cdef const real* end = dx + n1 * s.in_h * s.in_w * s.in_c
     if a_panels == NULL or b_panels == NULL or taps == NULL:
         return -1
@@ -67,7 +68,7 @@ cdef int scatter_images(const Sizes* s, const real* dy, const real* w, real* dx,
     p.a.data, p.a.row_stride, p.a.column_stride = dy + group * n_out, s.out_c, 1
     p.b.data, p.b.row_stride, p.b.column_stride = w + group * n_out, 1, s.out_c
     p.b.end = w + n_taps * s.out_c
-    p.n, p.k, p.c, p.c_stride = n_taps, n_out, taps, n_taps
+    p.n, p.k, p.c, p.c_stride = columns, n_out, taps, columns
     p.alpha = 1
     pixels.out_h, pixels.out_w = s.out_h, s.out_w
     packed = packed_rows(a_panels, layout_of(&p.a))
@@ -77,9 +78,9 @@ cdef int scatter_images(const Sizes* s, const real* dy, const real* w, real* dx,
     while i < i_end:
         rows = min(BLOCK_ROWS, i_end - i)
         pack_a(&p.a, i, rows, 0, n_out, a_panels, a_panels + BLOCK_ROWS * A_STRIDE)
-        multiply_block(&p, &packed, b_panels, 0, rows, rows, 0, n_taps, n_out, 0, True)
+        multiply_block(&p, &packed, b_panels, 0, rows, rows, 0, columns, n_out, 0, True)
         for r in range(rows):
-            scatter_pixel(s, &pixel, taps + r * n_taps, dx, group, end)
+            scatter_pixel(s, &pixel, taps + r * columns, dx, group, end)
             next_pixel(&pixels, &pixel)
         i += rows
     return 0
