@@ -96,6 +96,7 @@ def write(folder: Path, outcome: Outcome, json_file: Path, command: Sequence[str
     values["command"] = list(command)
     for benchmark in values.get("benchmarks", []):
         benchmark["stats"].pop("data", None)  # the raw samples: megabytes, and the quartiles are there
-    (folder / "benchmarks.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    lines = json.dumps(values, separators=(",", ":")).replace('{"group":', '\n{"group":')  # a line for each benchmark
+    (folder / "benchmarks.json").write_text(lines + "\n", encoding="utf-8")
     (folder / "table.md").write_text(markdown(outcome, command), encoding="utf-8")
     (folder / "summary.md").write_text(summary(outcome, command), encoding="utf-8")
