@@ -26,7 +26,7 @@ def profile(
     target: Annotated[str, typer.Argument(help="A kernel (conv2d), or a network whose training step it is (lenet5).")],
     backend: Annotated[str | None, typer.Option("--backend", "-b", help="Default: the fastest there is.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Samples in a training step.")] = 128,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each kernel.")] = 1,
+    threads: Annotated[str, typer.Option(help="Threads; several, 1,2, show how the time scales with them.")] = "1",
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     steps: Annotated[int | None, typer.Option(min=2, help="Timed steps; default: what fits into 4 s.")] = None,
     solver: Annotated[str, typer.Option(help="Of a training step: sgd or adam.")] = "sgd",
@@ -38,7 +38,7 @@ def profile(
     trace: Annotated[Path | None, typer.Option(help="Write one step as a Chrome trace (opens in Perfetto).")] = None,
     speedscope: Annotated[Path | None, typer.Option(help="Write one step for speedscope.app.")] = None,
     predict: Annotated[bool, typer.Option("--predict", help="Profile a network's prediction, not its training step.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write the roofline plot as a page, or as SVG or PNG.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write all plots as a page, or the roofline as SVG or PNG.")] = None,
 ) -> None:
     """Profile a kernel, or a model's training step, against the measured ceilings of this machine."""
     from bench.errors import InputError
@@ -62,7 +62,8 @@ def _profile(
 
     found = targets.find(target)
     kernels = _load(backend)
-    _check(threads, dtype, solver, preset, files)
+    counts = _thread_counts(threads)
+    _check(dtype, solver, preset, files)
     of_networks = {
         "--steps": steps, "--trace": files["trace"], "--speedscope": files["speedscope"], "--predict": predict or None,
     }  # fmt: skip
@@ -71,15 +72,19 @@ def _profile(
         raise InputError(f"{target} is a kernel: {', '.join(given)} is for networks")
     if not found.is_kernel and options:
         raise InputError(f"{target} is a network: --option is for kernels")
-    set_threads(threads)
-    measured = ceilings.measure(dtype, threads)
-    if found.is_kernel:
-        result = _kernel(found, kernels, measured, preset, pattern, shape, options)
-    else:
-        result = _step(found, kernels, measured, batch, steps, solver, pattern, shape, predict)
+    results = []
+    for n_threads in counts:
+        set_threads(n_threads)
+        measured = ceilings.measure(dtype, n_threads)
+        if found.is_kernel:
+            results.append(_kernel(found, kernels, measured, preset, pattern, shape, options))
+        else:
+            results.append(_step(found, kernels, measured, batch, steps, solver, pattern, shape, predict))
+    if len(results) > 1:
+        _print_scaling(results)
     for kind, path in files.items():
         if path is not None:
-            output.WRITERS[kind](path, result, kernels.name)
+            output.WRITERS[kind](path, results, kernels.name)
             typer.echo(f"wrote {path}", err=True)
 
 
@@ -93,18 +98,44 @@ def _load(backend: str | None) -> Kernels:
         raise InputError(str(error)) from None
 
 
-def _check(threads: int, dtype: str, solver: str, preset: str, files: dict[str, Path | None]) -> None:
+def _thread_counts(text: str) -> list[int]:
+    """Return the thread counts asked for, the fewest first."""
+    from bench.errors import InputError
+    from bench.profiling.ceilings import usable_cores
+
+    allowed = {str(n): n for n in range(1, usable_cores() + 1)}
+    asked = [part.strip() for part in text.split(",") if part.strip()]
+    if not asked or not set(asked) <= set(allowed):
+        raise InputError(f"--threads must be numbers in 1..{len(allowed)} (the cores here), got {text!r}")
+    return sorted({allowed[part] for part in asked})
+
+
+def _print_scaling(results: list) -> None:
+    from bench.profiling import printing
+    from bench.profiling.plot import scaling
+
+    made = printing.table(
+        *((name, "right") for name in ("threads", "time", "speed-up", "efficiency")), ("", "left"), title="\nThreads"
+    )
+    for line in scaling(results):
+        bar = "#" * round(20 * line["speedup"])
+        cells = (str(line["threads"]), printing.seconds(line["time_s"]), f"{line['speedup']:.2f}x")
+        made.add_row(*cells, f"{100 * line['efficiency']:.0f}%", bar)
+    printing.wide_enough().print(made)
+
+
+def _check(dtype: str, solver: str, preset: str, files: dict[str, Path | None]) -> None:
     """Refuse what is out of range before anything is measured."""
     from bench.errors import InputError
     from bench.names import unknown
-    from bench.profiling.ceilings import usable_cores
 
     choices = {"dtype": ("float32", "float64"), "solver": ("sgd", "adam"), "preset": ("S", "M", "L")}
     for (kind, known), value in zip(choices.items(), (dtype, solver, preset), strict=True):
         if value not in known:
             raise unknown(kind, value, known)
-    if threads > usable_cores():
-        raise InputError(f"--threads {threads}: this process may use {usable_cores()} cores")
+    page = files["html"]
+    if page is not None and page.suffix.lower() not in (".html", ".htm", ".svg", ".png", ".json"):
+        raise InputError(f"--html {page}: the suffix must be .html, .svg, .png or .json")
     for path in files.values():
         if path is not None and not path.absolute().parent.is_dir():
             raise InputError(f"cannot write {path}: there is no folder {path.absolute().parent}")

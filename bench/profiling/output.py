@@ -6,6 +6,7 @@ The JSON bears a schema version; figures have their unit at the end of their nam
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -81,13 +82,19 @@ def _step(profile: StepProfile) -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, profile: StepProfile | KernelProfile, backend: str) -> None:
-    """Write a profile as JSON."""
-    path.write_text(json.dumps(to_dict(profile, backend), indent=1) + "\n", encoding="utf-8")
+def write_json(path: Path, profiles: Sequence[StepProfile | KernelProfile], backend: str) -> None:
+    """Write a profile as JSON; of several thread counts the last one, and the times of all."""
+    values = to_dict(profiles[-1], backend)
+    if len(profiles) > 1:
+        from bench.profiling.plot import scaling
+
+        values["scaling"] = scaling(profiles)
+    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
-def write_trace(path: Path, profile: StepProfile, backend: str) -> None:
+def write_trace(path: Path, profiles: Sequence[StepProfile], backend: str) -> None:
     """Write the last recorded step in the Trace Event Format, which Perfetto and chrome://tracing open."""
+    profile = profiles[-1]
     events = [
         {
             "name": call.kernel, "cat": "kernel" if call.is_kernel else "other", "ph": "X", "pid": 1, "tid": 1 + call.thread,
@@ -100,13 +107,14 @@ def write_trace(path: Path, profile: StepProfile, backend: str) -> None:
     path.write_text(json.dumps({"traceEvents": [name, *events], "displayTimeUnit": "ns"}), encoding="utf-8")
 
 
-def write_speedscope(path: Path, profile: StepProfile, backend: str) -> None:
+def write_speedscope(path: Path, profiles: Sequence[StepProfile], backend: str) -> None:
     """Write the last recorded step for speedscope.app: a profile per thread, kernels inside of their layers.
 
     The file format ("evented": frames that open and close) is that of speedscope's file-format-schema.json.
     """
+    profile = profiles[-1]
     frames: dict[str, int] = {}
-    profiles = []
+    threads = []
     start_s = profile.timeline[0].start_s
     for thread in sorted({call.thread for call in profile.timeline}):
         events, end = [], 0.0
@@ -117,7 +125,7 @@ def write_speedscope(path: Path, profile: StepProfile, backend: str) -> None:
             events += [{"type": "O", "frame": frame, "at": begin} for frame in stack]
             events += [{"type": "C", "frame": frame, "at": end} for frame in reversed(stack)]
         name = f"{profile.target.name}, {backend}, thread {thread}"
-        profiles.append(
+        threads.append(
             {"type": "evented", "name": name, "unit": "microseconds", "startValue": 0.0, "endValue": end, "events": events}
         )
     values = {
@@ -125,17 +133,17 @@ def write_speedscope(path: Path, profile: StepProfile, backend: str) -> None:
         "name": f"{profile.target.name}, one {profile.kind}",
         "exporter": "depthbench",
         "shared": {"frames": [{"name": name} for name in frames]},
-        "profiles": profiles,
+        "profiles": threads,
     }
     path.write_text(json.dumps(values), encoding="utf-8")
 
 
-def write_roofline(path: Path, profile: StepProfile | KernelProfile, backend: str) -> None:
-    """Write the roofline plot; the file's suffix says as what: .html, .svg, .png or .json (Vega-Lite)."""
+def write_plots(path: Path, profiles: Sequence[StepProfile | KernelProfile], backend: str) -> None:
+    """Write a page with all plots (.html), or the roofline alone (.svg, .png or, as Vega-Lite, .json)."""
     from bench.profiling.plot import save
 
-    save(path, profile, backend)
+    save(path, profiles, backend)
 
 
-WRITERS = {"json": write_json, "trace": write_trace, "speedscope": write_speedscope, "html": write_roofline}
-"""Kind of file -> function of path, profile and backend."""
+WRITERS = {"json": write_json, "trace": write_trace, "speedscope": write_speedscope, "html": write_plots}
+"""Kind of file -> function of path, profiles (one for each thread count) and backend."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -260,6 +261,11 @@ def test_the_benchmark_files_work_alone(tmp_path):
         (["profile", "gemm", "--dtype", "float16"], "float32"),
         (["profile", "lenet5", "--backend", "cyton"], "cython"),
         (["profile", "lenet5", "--threads", "4096"], "cores"),
+        (["profile", "lenet5", "--threads", "1,x"], "--threads"),
+        (["profile", "lenet5", "--html", "page.docx"], "page.docx"),
+        (["profile", "gemm", "--predict"], "--predict"),
+        (["profile", "gemm", "--speedscope", "s.json"], "--speedscope"),
+        (["kernels", "--isa", "v9"], "Known: v"),
         (["profile", "lenet5", "--json", "/nowhere/at/all.json"], "/nowhere/at"),
         (["kernels", "-k", "nothing_like_it"], "nothing_like_it"),
         (["kernels", "--backends", "cyton"], "did you mean 'cython'"),
@@ -314,3 +320,32 @@ def test_speedscope_reads_a_step(tmp_path):
         else:
             assert stack.pop() == event["frame"]
     assert not stack
+
+
+def test_the_page_of_a_profile_holds_all_plots_and_needs_nothing_else(tmp_path):
+    threads = "1,2" if usable_cores() > 1 else "1"
+    files = ("--html", "p.html", "--json", "p.json", "--threads", threads)
+    done = depthbench("profile", "conv16_32", "--batch", 16, "--steps", 4, *files, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "p.html").read_text()
+    assert text.count("<svg") == (3 if threads == "1,2" else 2)
+    assert "if free" in text
+    assert "were it free" in text
+    assert not re.search(r"<script|<link|src=", text), "one file, and nothing is fetched"
+    for name in ("conv2d_backward_weight", "1 c16k3p1", "arithmetic intensity"):
+        assert name in text
+    if threads == "1,2":
+        assert "speed-up" in done.stdout
+        lines = json.loads((tmp_path / "p.json").read_text())["scaling"]
+        assert [line["threads"] for line in lines] == [1, 2]
+        assert lines[0]["speedup"] == 1.0
+        assert lines[1]["efficiency"] == pytest.approx(lines[1]["speedup"] / 2)
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png", "json", "html"])
+def test_the_roofline_of_a_kernel_as_a_picture(tmp_path, suffix):
+    done = depthbench("profile", "relu", "--preset", "S", "--html", f"r.{suffix}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = (tmp_path / f"r.{suffix}").read_bytes()
+    start = {"svg": b"<svg", "png": b"\x89PNG", "json": b"{", "html": b"<!doctype html>"}[suffix]
+    assert found.startswith(start)
