@@ -20,6 +20,10 @@ SHAPE_HELP = (
     "Your own sizes. A kernel: its arrays' shapes, 128x28x28x1,5x5x1x6 for conv2d, 512x512,512x512 for gemm, "
     "128x28x28x6,2x2 (and the window) for pooling. A network: its input, 28x28x1."
 )
+SOURCE_HELP = (
+    "A kernel's source and machine code as a page, Cython beside Numba, in KERNEL-source.html or where --html says; "
+    "nothing is timed."
+)
 
 
 def profile(
@@ -39,11 +43,15 @@ def profile(
     speedscope: Annotated[Path | None, typer.Option(help="Write one step for speedscope.app.")] = None,
     predict: Annotated[bool, typer.Option("--predict", help="Profile a network's prediction, not its training step.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write all plots as a page, or the roofline as SVG or PNG.")] = None,
+    source: Annotated[bool, typer.Option("--source", help=SOURCE_HELP)] = False,
 ) -> None:
     """Profile a kernel, or a model's training step, against the measured ceilings of this machine."""
     from bench.errors import InputError
 
     try:
+        if source:
+            _source(target, dtype, preset, pattern, shape, option or [], html)
+            return
         _profile(
             target, backend, batch, threads, dtype, steps, solver, preset, pattern, shape, option or [],
             {"json": json_file, "trace": trace, "speedscope": speedscope, "html": html}, predict,
@@ -86,6 +94,31 @@ def _profile(
         if path is not None:
             output.WRITERS[kind](path, results, kernels.name)
             typer.echo(f"wrote {path}", err=True)
+
+
+def _source(name: str, dtype: str, preset: str, pattern, shape, options: list[str], html: Path | None) -> None:
+    """Write a kernel's page of source and machine code."""
+    from bench.errors import InputError
+    from bench.profiling import targets
+    from bench.profiling.source import page
+
+    page_file = html or Path(f"{name}-source.html")
+    if not targets.find(name).is_kernel:
+        raise InputError(f"{name} is a network: --source shows a kernel, one of {', '.join(targets.names()[0])}")
+    _check(dtype, "sgd", preset, {"html": page_file})
+    if page_file.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"--html {page_file}: with --source the suffix must be .html")
+    case = _chosen_cases(name, preset, pattern, shape, options, dtype)[0]
+    with _progress_console().status(f"reading {name} ..."):
+        sides, notes = page.sides_of(case, dtype)
+    page.write(page_file, name, dtype, sides, notes)
+    for side in sides:
+        hot = page.hottest(side)
+        what = f"{hot.name}: {page.vectors(hot.code.hot_mix)}" if hot else "no loop that computes"
+        typer.echo(f"{side.backend:<7} {what}")
+    for note in notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"wrote {page_file}", err=True)
 
 
 def _load(backend: str | None) -> Kernels:
