@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from bench.micro.contest import Contest, hold
-from bench.profiling import roofline
+from bench.profiling import counters, roofline
 from bench.profiling.ceilings import Ceilings
 from kernels import Kernels
 from kernels.cases import Case
@@ -25,6 +26,7 @@ class CaseProfile:
     first_call_s: float
     rate: roofline.Rate | None
     wrong: str | None
+    counters: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,10 @@ def _case_profile(case: Case, backend: Kernels, ceilings: Ceilings, budget_s: fl
     progress(case.name)
     contest = Contest(case, ceilings.dtype, ceilings.n_threads)
     result = hold(contest, {backend.name: backend}, budget_s=budget_s, against_itself=False)[backend.name]
-    rate = None
+    rate, counted = None, {}
     if result.timing is not None:
         rate = roofline.rate(ceilings, result.timing.median_s, result.flops, result.n_bytes)
-    return CaseProfile(case.kernel, case.name, result.shapes, result.first_call_s, rate, result.wrong)
+        arguments, options = case.make(ceilings.dtype)
+        method = partial(getattr(backend, case.kernel), *arguments, **options, n_threads=ceilings.n_threads)
+        counted = counters.count(method)
+    return CaseProfile(case.kernel, case.name, result.shapes, result.first_call_s, rate, result.wrong, counted)

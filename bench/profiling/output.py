@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.profiling import counters
 from bench.profiling.kernel import KernelProfile
 from bench.profiling.machine import machine
 from bench.profiling.roofline import Rate
@@ -51,7 +52,8 @@ def _kernel(profile: KernelProfile) -> dict[str, Any]:
         if case.rate is None:
             cases.append({**values, "validation": f"wrong: {case.wrong}"})
         else:
-            cases.append({**values, "validation": "ok", **rate_values(case.rate)})
+            counted = {"counters": case.counters | counters.derived(case.counters)} if case.counters else {}
+            cases.append({**values, "validation": "ok", **rate_values(case.rate), **counted})
     return {"cases": cases}
 
 
@@ -62,11 +64,15 @@ def _step(profile: StepProfile) -> dict[str, Any]:
         named = {name: text for name, text in names.items() if text}
         return {**named, "calls": line.calls, "is_kernel": line.is_kernel, "share": share, **rate_values(line.rate)}
 
+    calls = [line_values(line) for line in profile.lines]
+    for i, call in enumerate(calls):
+        if counted := {name: values[i] for name, values in profile.counters.items()}:
+            call["counters"] = counted | counters.derived(counted)
     return {
         "batch": profile.batch,
         "architecture": list(profile.target.architecture),
         "input_shape": list(profile.target.input_shape),
-        "calls": [line_values(line) for line in profile.lines],
+        "calls": calls,
         "kernels": [line_values(line) for line in profile.by_kernel()],
         "reconciliation": {
             "steps": profile.n_steps,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.profiling import counters
 from bench.profiling.ceilings import Ceilings
 from bench.profiling.kernel import KernelProfile
 from bench.profiling.roofline import Rate
@@ -87,6 +88,7 @@ def print_kernel(console: Console, profile: KernelProfile, backend: str) -> None
     console.print(made)
     for note in notes:
         console.print(note)
+    _print_counters(console, [(case.case, case.counters) for case in profile.cases if case.rate is not None], "call")
     _explain(console)
 
 
@@ -113,7 +115,33 @@ def print_step(console: Console, profile: StepProfile, backend: str, isa: str | 
             summed.add_row(line.kernel, str(line.calls), *_line_cells(line, wall))
     console.print(summed)
     _print_reconciliation(console, profile)
+    _print_counters(console, _counted_by_kernel(profile), profile.kind)
     _explain(console)
+
+
+def _print_counters(console: Console, rows: Sequence[tuple[str, Mapping[str, int]]], each: str) -> None:
+    """Print what the machine counted, a row per name, and which counters there are none of and why."""
+    usable, reasons = counters.available()
+    counted = [event for event in usable if any(values.get(event.name) for _, values in rows)]
+    if counted:
+        rated = any(counters.derived(values) for _, values in rows)
+        heads = [(event.name, "right") for event in counted] + ([("per cycle", "right")] if rated else [])
+        made = table(("", "left"), *heads, title=f"\nCounters, one {each}")
+        for name, values in rows:
+            rates = [f"{rate:.2f}" for rate in counters.derived(values).values()] if rated else []
+            made.add_row(name, *(f"{values.get(event.name, 0):,}" for event in counted), *rates)
+        console.print(made)
+    if not any(event.is_hardware for event in usable):
+        console.print(f"[dim]no hardware counters here ({reasons[0] if reasons else 'none'})[/]")
+
+
+def _counted_by_kernel(profile: StepProfile) -> list[tuple[str, dict[str, int]]]:
+    sums: dict[str, dict[str, int]] = {}
+    for name, values in profile.counters.items():
+        for line, value in zip(profile.lines, values, strict=True):
+            of_kernel = sums.setdefault(line.kernel, {})
+            of_kernel[name] = of_kernel.get(name, 0) + value
+    return [(line.kernel, sums[line.kernel]) for line in profile.by_kernel() if line.kernel in sums]
 
 
 def _line_cells(line: Line, wall_s: float) -> tuple[str, ...]:

@@ -126,9 +126,16 @@ class _RecordedProgram(Program):
         self.times = np.zeros((len(self), 2), np.int64)
         self._recorder = recorder
 
-    def __call__(self) -> None:
-        self.native()
-        self.keep(0, 1.0)
+    def __call__(self, thread: int = 0, share: float = 1.0) -> None:
+        if self._recorder.one_by_one:
+            clock = self._recorder._clock
+            for i, binding in enumerate(self.bindings):
+                start = clock()
+                binding.run()
+                self.times[i] = start, clock()
+        else:
+            self.native()
+        self.keep(thread, share)
 
     def keep(self, thread: int, share: float) -> None:
         """Record the calls of the last run."""
@@ -144,7 +151,10 @@ class Recorder:
     ----------
     kernels : Kernels
     clock : callable, optional
-        Returns nanoseconds.
+        Returns nanoseconds, or what else a number of calls is to be measured in (``counters.py``).
+    one_by_one : bool
+        Read the clock around each call of a program here, instead of inside of it, and run programs one after the other
+        that would run at the same time. It costs more, and works with any clock.
 
     Examples
     --------
@@ -157,9 +167,10 @@ class Recorder:
     ('gemm', 'conv1 forward', 48, '2x3, 3x4')
     """
 
-    def __init__(self, kernels: Kernels, clock: Callable[[], int] = time.perf_counter_ns):
+    def __init__(self, kernels: Kernels, clock: Callable[[], int] = time.perf_counter_ns, one_by_one: bool = False):
         self._kernels = kernels
         self._clock = clock
+        self.one_by_one = one_by_one
         self._label = ""
         self._raw: list[tuple] = []
         self._epoch_ns = clock()
@@ -216,6 +227,10 @@ class Recorder:
         """Run programs at the same time; each call stands for its share of the wall time."""
         if len(programs) == 1:
             programs[0]()
+            return
+        if self.one_by_one:
+            for thread, program in enumerate(programs):
+                program(thread, 1.0 / len(programs))
             return
         self._kernels.run_together(programs)
         for thread, program in enumerate(programs):

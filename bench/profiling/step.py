@@ -10,12 +10,12 @@ The step is the one that the estimators take (``models.training.training_step``)
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
-from bench.profiling import roofline
+from bench.profiling import counters, roofline
 from bench.profiling.ceilings import Ceilings
 from bench.profiling.recorder import Call, Recorder
 from bench.profiling.targets import N_CLASSES, Target
@@ -29,6 +29,8 @@ from models.training import Batches, training_step
 #: How long the timed steps may take together, where the caller does not say how many.
 BUDGET_S = 4.0
 LEAST_STEPS, MOST_STEPS = 5, 300
+#: Steps under each hardware counter.
+COUNTED_STEPS = 5
 #: Batches of data that the step walks through, so that it does not always find its input in the cache.
 N_BATCHES = 8
 #: Strength of the L2 term: the estimators' default.
@@ -181,6 +183,8 @@ class StepProfile:
     overhead : float
         Median over pairs of neighbours of recorded / plain - 1.
     kind : {"step", "prediction"}
+    counters : dict of str to tuple of int
+        Event -> what was counted in each of the lines; empty where the system counts nothing for us.
     """
 
     target: Target
@@ -194,6 +198,7 @@ class StepProfile:
     recorded_s: float
     overhead: float
     kind: str = "step"
+    counters: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def explained_s(self) -> float:
@@ -242,6 +247,27 @@ def _timed(step: TrainingStep | Prediction) -> float:
     return time.perf_counter() - start
 
 
+def count(step: TrainingStep | Prediction) -> dict[str, tuple[int, ...]]:
+    """Return what each call of a step makes the machine count: event -> medians, in the order of the calls."""
+    plain = step.kernels
+    found = {}
+    for event in counters.available()[0]:
+        with counters.counting(event) as counter:
+            recorder = Recorder(plain, clock=counter.read, one_by_one=True)
+            step.use(recorder)
+            step()  # binds the calls
+            recorder.take()
+            ends = []
+            for _ in range(COUNTED_STEPS):
+                step()
+                ends.append(recorder.n_recorded)
+            step.use(plain)
+        calls = recorder.take()
+        steps = [calls[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+        found[event.name] = tuple(round(1e9 * np.median([c.seconds for c in same])) for same in zip(*steps, strict=True))
+    return found
+
+
 def profile_step(
     step: TrainingStep | Prediction, target: Target, ceilings: Ceilings, n_steps: int | None = None
 ) -> StepProfile:
@@ -264,11 +290,12 @@ def profile_step(
         recorded_s.append(_timed(step))
         ends.append(recorder.n_recorded)
         step.use(plain)
+    counted = count(step)
     calls = recorder.take()
     steps = [calls[a:b] for a, b in zip([0, *ends], ends, strict=False)]
     return StepProfile(
         target=target, batch=step.batch, ceilings=ceilings, lines=_lines(steps, ceilings), timeline=tuple(steps[-1]),
         n_steps=n_steps, warmup_s=warmup_s, wall_s=float(np.median(plain_s)), recorded_s=float(np.median(recorded_s)),
         overhead=float(np.median(np.array(recorded_s) / np.array(plain_s))) - 1.0,
-        kind="step" if isinstance(step, TrainingStep) else "prediction",
+        kind="step" if isinstance(step, TrainingStep) else "prediction", counters=counted,
     )  # fmt: skip
