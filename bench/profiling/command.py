@@ -43,6 +43,10 @@ def profile(
     speedscope: Annotated[Path | None, typer.Option(help="Write one step for speedscope.app.")] = None,
     predict: Annotated[bool, typer.Option("--predict", help="Profile a network's prediction, not its training step.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write all plots as a page, or the roofline as SVG or PNG.")] = None,
+    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="A network: train on this data set.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A network: train on your own file; --target names the labels.")] = None,
+    label: Annotated[str | None, typer.Option("--target", help="With --data: the column of the labels.")] = None,
+    run: Annotated[str | None, typer.Option(help="Store it in this run's folder; the run's report shows it.")] = None,
     source: Annotated[bool, typer.Option("--source", help=SOURCE_HELP)] = False,
 ) -> None:
     """Profile a kernel, or a model's training step, against the measured ceilings of this machine."""
@@ -54,7 +58,7 @@ def profile(
             return
         _profile(
             target, backend, batch, threads, dtype, steps, solver, preset, pattern, shape, option or [],
-            {"json": json_file, "trace": trace, "speedscope": speedscope, "html": html}, predict,
+            {"json": json_file, "trace": trace, "speedscope": speedscope, "html": html}, predict, (dataset, data, label), run,
         )  # fmt: skip
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
@@ -62,7 +66,7 @@ def profile(
 
 
 def _profile(
-    target, backend, batch, threads, dtype, steps, solver, preset, pattern, shape, options, files, predict=False
+    target, backend, batch, threads, dtype, steps, solver, preset, pattern, shape, options, files, predict, data, run
 ) -> None:
     from bench.errors import InputError
     from bench.profiling import ceilings, output, targets
@@ -74,12 +78,19 @@ def _profile(
     _check(dtype, solver, preset, files)
     of_networks = {
         "--steps": steps, "--trace": files["trace"], "--speedscope": files["speedscope"], "--predict": predict or None,
+        "--dataset": data[0], "--data": data[1],
     }  # fmt: skip
     given = [name for name, value in of_networks.items() if value is not None]
     if found.is_kernel and given:
         raise InputError(f"{target} is a kernel: {', '.join(given)} is for networks")
     if not found.is_kernel and options:
         raise InputError(f"{target} is a network: --option is for kernels")
+    folder = None if run is None else _run_folder(run)
+    samples = None
+    if any(data[:2]):
+        if shape is not None:
+            raise InputError("--shape is for random samples: those of a data set have a shape")
+        found, samples = targets.with_data(found, *data, batch, dtype)
     results = []
     for n_threads in counts:
         set_threads(n_threads)
@@ -87,13 +98,25 @@ def _profile(
         if found.is_kernel:
             results.append(_kernel(found, kernels, measured, preset, pattern, shape, options))
         else:
-            results.append(_step(found, kernels, measured, batch, steps, solver, pattern, shape, predict))
+            results.append(_step(found, kernels, measured, batch, steps, solver, pattern, shape, predict, samples))
     if len(results) > 1:
         _print_scaling(results)
     for kind, path in files.items():
         if path is not None:
             output.WRITERS[kind](path, results, kernels.name)
             typer.echo(f"wrote {path}", err=True)
+    if folder is not None:
+        typer.echo(f"wrote {output.store(folder, results, kernels.name)} and {folder / 'report.html'}", err=True)
+
+
+def _run_folder(run: str) -> Path:
+    from bench.errors import InputError
+    from bench.store import StoreError, find_run
+
+    try:
+        return find_run(run)
+    except StoreError as error:
+        raise InputError(str(error)) from None
 
 
 def _source(name: str, dtype: str, preset: str, pattern, shape, options: list[str], html: Path | None) -> None:
@@ -218,7 +241,7 @@ def _chosen_cases(kernel: str, preset: str, pattern, shape, options, dtype: str)
     return (case,)
 
 
-def _step(found: Target, kernels: Kernels, measured: Ceilings, batch, steps, solver, pattern, shape, predict) -> Any:
+def _step(found: Target, kernels: Kernels, measured: Ceilings, batch, steps, solver, pattern, shape, predict, samples) -> Any:
     import dataclasses
 
     from bench.errors import InputError
@@ -231,9 +254,9 @@ def _step(found: Target, kernels: Kernels, measured: Ceilings, batch, steps, sol
             (image,) = shapes.parse(shape)
             found = dataclasses.replace(found, input_shape=image)
         if predict:
-            step = Prediction(found, kernels, batch, measured.dtype, measured.n_threads)
+            step = Prediction(found, kernels, batch, measured.dtype, measured.n_threads, samples=samples)
         else:
-            step = TrainingStep(found, kernels, batch, measured.dtype, measured.n_threads, solver)
+            step = TrainingStep(found, kernels, batch, measured.dtype, measured.n_threads, solver, samples=samples)
     except ValueError as error:
         raise InputError(f"{found.name} on {'x'.join(map(str, found.input_shape))}: {error}") from None
     console = printing.wide_enough()

@@ -6,6 +6,7 @@ The JSON bears a schema version; figures have their unit at the end of their nam
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,6 +73,7 @@ def _step(profile: StepProfile) -> dict[str, Any]:
         "batch": profile.batch,
         "architecture": list(profile.target.architecture),
         "input_shape": list(profile.target.input_shape),
+        **({"dataset": profile.target.dataset} if profile.target.dataset else {}),
         "calls": calls,
         "kernels": [line_values(line) for line in profile.by_kernel()],
         "reconciliation": {
@@ -149,6 +151,24 @@ def write_plots(path: Path, profiles: Sequence[StepProfile | KernelProfile], bac
     from bench.profiling.plot import save
 
     save(path, profiles, backend)
+
+
+def store(folder: Path, profiles: Sequence[StepProfile | KernelProfile], backend: str) -> Path:
+    """Store a profile with its plots in a run folder, where the run's report finds it; return the file."""
+    from bench.profiling.plot import about, plots
+    from bench.report import write_atomically, write_report
+    from bench.report.profiles import FOLDER
+
+    profile = profiles[-1]
+    title, setting, sentence = about(profile, backend)
+    values = to_dict(profile, backend) | {"title": title, "setting": setting, "sentence": sentence, "plots": plots(profiles)}
+    words = [values["target"], values.get("dataset"), values["kind"], backend, f"{values['threads']}t", values["dtype"]]
+    name = "-".join(re.sub(r"[^\w.]+", "_", str(word)) for word in words if word)
+    path = folder / FOLDER / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, (json.dumps(values, indent=1) + "\n").encode())
+    write_report(folder)
+    return path
 
 
 WRITERS = {"json": write_json, "trace": write_trace, "speedscope": write_speedscope, "html": write_plots}

@@ -213,23 +213,39 @@ th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left; }
 """
 
 
-def page(profiles: Sequence[Profile], backend: str) -> str:
-    """Return one self-contained page: the answer in words, the plots, and the table of calls of the last profile."""
-    profile = profiles[-1]
+def plots(profiles: Sequence[Profile]) -> dict[str, str]:
+    """Return the plots of profiles of several thread counts by their headings, as SVG."""
+    found = {"Roofline": svg(roofline_chart(profiles[-1]))}
+    if isinstance(profiles[-1], StepProfile):
+        found["Timeline"] = svg(timeline_chart(profiles[-1]))
+    if len(profiles) > 1:
+        found["Threads"] = svg(scaling_chart(profiles))
+    return found
+
+
+def about(profile: Profile, backend: str) -> tuple[str, str, str]:
+    """Return a title, the setting, and the answer in words."""
     ceilings = profile.ceilings
     if isinstance(profile, StepProfile):
         what = {"step": "training step", "prediction": "prediction"}[profile.kind]
-        title = f"{profile.target.name}: one {what}, batch {profile.batch}"
+        title = f"{profile.target.title}: one {what}, batch {profile.batch}"
     else:
         title = f"{profile.kernel}: its cases"
     setting = f"backend {backend}, {ceilings.dtype}, {ceilings.n_threads} thread{'s' if ceilings.n_threads > 1 else ''}"
-    parts = [f"<h1>{html.escape(title)}</h1>", f'<p class="faint">{html.escape(setting)}</p>', f"<p>{_sentence(profile)}</p>"]
-    parts += ["<h2>Roofline</h2>", f"<figure>{svg(roofline_chart(profile))}</figure>"]
-    parts.append('<p class="faint">Each mark is a call, its size its time; the lines are what the machine can do at most.</p>')
-    if isinstance(profile, StepProfile):
-        parts += ["<h2>Timeline</h2>", f"<figure>{svg(timeline_chart(profile))}</figure>"]
+    return title, setting, _sentence(profile)
+
+
+def page(profiles: Sequence[Profile], backend: str) -> str:
+    """Return one self-contained page: the answer in words, the plots, and the table of calls of the last profile."""
+    profile = profiles[-1]
+    title, setting, said = (html.escape(text) for text in about(profile, backend))
+    parts = [f"<h1>{title}</h1>", f'<p class="faint">{setting}</p>', f"<p>{said}</p>"]
+    for name, drawn in plots(profiles).items():
+        parts += [f"<h2>{name}</h2>", f"<figure>{drawn}</figure>"]
+        if name == "Roofline":
+            parts.append('<p class="faint">Each mark is a call, its size its time; the lines are what the machine can do.</p>')
     if len(profiles) > 1:
-        parts += ["<h2>Threads</h2>", f"<figure>{svg(scaling_chart(profiles))}</figure>", _scaling_table(profiles)]
+        parts.append(_scaling_table(profiles))
     parts += ["<h2>Calls</h2>", _calls(profile)]
     body = "\n".join(parts)
     return (
@@ -243,7 +259,7 @@ def _sentence(profile: Profile) -> str:
         return "Each case was checked against the reference before it was timed."
     first = profile.by_kernel()[0]
     share = first.rate.seconds / profile.wall_s
-    return html.escape(
+    return (
         f"It takes {seconds(profile.wall_s)}, {profile.batch / profile.wall_s:,.0f} samples/s. "
         f"{100 * (1 - profile.unexplained):.1f} % of that is explained by its calls; {first.kernel} takes most, "
         f"{100 * share:.0f} %: were it free, the {profile.kind} would run {1 / max(1 - share, 1e-9):.2f} times as fast. "

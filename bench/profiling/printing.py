@@ -98,7 +98,7 @@ def print_step(console: Console, profile: StepProfile, backend: str, isa: str | 
     wall = profile.wall_s
     by_call = table(
         ("layer", "left"), ("kernel", "left"), ("time", "right"), ("share", "right"), *_RATE_COLUMNS,
-        title=f"\n{_WHAT[profile.kind]} of {profile.target.name}, batch {profile.batch}, backend {backend}"
+        title=f"\n{_WHAT[profile.kind]} of {profile.target.title}, batch {profile.batch}, backend {backend}"
         + (f" ({isa})" if isa and backend == "cython" else ""),
     )  # fmt: skip
     phase = ""
@@ -153,7 +153,7 @@ def _line_cells(line: Line, wall_s: float) -> tuple[str, ...]:
 
 def _print_reconciliation(console: Console, profile: StepProfile) -> None:
     kernels_s = sum(line.rate.seconds for line in profile.lines if line.is_kernel)
-    others = [line for line in profile.lines if not line.is_kernel]
+    others = [line for line in profile.by_kernel() if not line.is_kernel]
     rows = [("kernels", kernels_s), *((line.kernel, line.rate.seconds) for line in others)]
     rows.append(("unexplained", profile.wall_s - profile.explained_s))
     made = table(("", "left"), ("time", "right"), ("share", "right"), title=f"\nReconciliation, one {profile.kind}")

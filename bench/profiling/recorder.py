@@ -24,6 +24,8 @@ from kernels import Kernels
 from kernels.api import Binding, Program
 from kernels.spec import BY_NAME, KernelSpec
 
+#: What is recorded of a thread while it runs none of the calls of its program.
+IDLE = "idle thread"
 #: Options that hold what a kernel writes, in the order of what it returns.
 OUTPUTS = ("out", "argmax_out")
 
@@ -137,11 +139,17 @@ class _RecordedProgram(Program):
             self.native()
         self.keep(thread, share)
 
-    def keep(self, thread: int, share: float) -> None:
-        """Record the calls of the last run."""
-        append = self._recorder._raw.append
-        for b, (start, end) in zip(self.bindings, self.times.tolist(), strict=True):
-            append((b.kernel, b.label, start, end, b.arguments, b.options, b.result, thread, share))
+    def keep(self, thread: int, share: float, span: tuple[int, int] | None = None) -> None:
+        """Record the calls of the last run; `span` is when all threads began and had ended."""
+        self._recorder._raw.append((self, self.times.copy(), thread, share, span))
+
+    def entries(self, times: np.ndarray, thread: int, share: float, span: tuple[int, int] | None) -> Iterator[tuple]:
+        """Take apart what `keep` recorded; it is left for later because a step waits for that, and not for this."""
+        for b, (start, end) in zip(self.bindings, times.tolist(), strict=True):
+            yield b.kernel, b.label, start, end, b.arguments, b.options, b.result, thread, share
+        if span is not None:  # waking up, and standing still until the slowest thread is done
+            idle = max(0, span[1] - span[0] - int((times[:, 1] - times[:, 0]).sum()))
+            yield IDLE, "threads", span[1] - idle, span[1], 0, None, None, thread, share
 
 
 class Recorder:
@@ -173,6 +181,7 @@ class Recorder:
         self.one_by_one = one_by_one
         self._label = ""
         self._raw: list[tuple] = []
+        self._ends: list[int] = []
         self._epoch_ns = clock()
         self._timed = {name: self._timing(name, getattr(kernels, name)) for name in BY_NAME}
         self.enabled = True
@@ -232,10 +241,13 @@ class Recorder:
             for thread, program in enumerate(programs):
                 program(thread, 1.0 / len(programs))
             return
+        start = self._clock()
         self._kernels.run_together(programs)
+        end = self._clock()
+        share = 1.0 / len(programs)
         for thread, program in enumerate(programs):
             if isinstance(program, _RecordedProgram):
-                program.keep(thread, 1.0 / len(programs))
+                program.keep(thread, share, (start, end))
 
     @contextmanager
     def label(self, text: str) -> Iterator[None]:
@@ -265,16 +277,30 @@ class Recorder:
         self._raw.append((name, self._label, start, self._clock(), n_bytes, None, None))
         return result
 
-    @property
-    def n_recorded(self) -> int:
-        """Calls recorded since the last :meth:`take`."""
-        return len(self._raw)
+    def mark(self) -> None:
+        """End a stretch of calls, a step say; see :meth:`take_stretches`."""
+        self._ends.append(len(self._raw))
 
     def take(self) -> list[Call]:
         """Return the calls since the last time, in order, and forget them (and the arrays they were given)."""
-        calls = [self._described(*entry) for entry in self._raw]
+        calls = list(self._calls(self._raw))
         self._raw.clear()
+        self._ends.clear()
         return calls
+
+    def take_stretches(self) -> list[list[Call]]:
+        """Return the calls since the last time as :meth:`mark` has divided them, and forget them."""
+        begins = [0, *self._ends]
+        stretches = [list(self._calls(self._raw[a:b])) for a, b in zip(begins, self._ends, strict=False)]
+        self.take()
+        return stretches
+
+    def _calls(self, raw: Sequence[tuple]) -> Iterator[Call]:
+        for entry in raw:
+            if isinstance(entry[0], _RecordedProgram):
+                yield from (self._described(*call) for call in entry[0].entries(*entry[1:]))
+            else:
+                yield self._described(*entry)
 
     def _described(self, name, label, start, end, arguments, options, result, thread=0, share=1.0) -> Call:
         times = {"thread": thread, "share": share, "start_s": (start - self._epoch_ns) / 1e9, "seconds": (end - start) / 1e9}

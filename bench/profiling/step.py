@@ -17,8 +17,8 @@ import numpy as np
 
 from bench.profiling import counters, roofline
 from bench.profiling.ceilings import Ceilings
-from bench.profiling.recorder import Call, Recorder
-from bench.profiling.targets import N_CLASSES, Target
+from bench.profiling.recorder import IDLE, Call, Recorder
+from bench.profiling.targets import Target
 from kernels import Kernels
 from models.architectures import build
 from models.losses import SoftmaxCrossEntropy
@@ -50,6 +50,8 @@ class TrainingStep:
     n_threads : int
     solver : {"sgd", "adam"}
     seed : int
+    samples : (ndarray (n, \\*input_shape), ndarray (n,)), optional
+        What it trains on, n at least `batch`, and their classes; random numbers where not given.
 
     Examples
     --------
@@ -62,22 +64,26 @@ class TrainingStep:
 
     def __init__(
         self, target: Target, kernels: Kernels, batch: int = 128, dtype: str = "float32", n_threads: int = 1,
-        solver: str = "sgd", seed: int = 0,
+        solver: str = "sgd", seed: int = 0, samples: tuple[np.ndarray, np.ndarray] | None = None,
     ):  # fmt: skip
         rng = np.random.RandomState(seed)
-        layers = build(target.architecture, target.input_shape, N_CLASSES)
+        layers = build(target.architecture, target.input_shape, target.n_classes)
         self.network = Network(layers, kernels=kernels, dtype=dtype, max_batch=batch, n_threads=n_threads)
         self.network.initialize(rng)
         self.batch = batch
         self.kernels = kernels
-        self.loss = SoftmaxCrossEntropy(kernels, dtype, batch, N_CLASSES, n_threads)
+        self.loss = SoftmaxCrossEntropy(kernels, dtype, batch, target.n_classes, n_threads)
         optimizer = {"sgd": partial(SGD, learning_rate_init=1e-3), "adam": Adam}[solver]
         self.optimizer = optimizer(self.network.vector, self.network.n_weights)
-        x = rng.standard_normal((N_BATCHES * batch, *target.input_shape)).astype(dtype)
-        y = rng.randint(0, N_CLASSES, len(x))
+        if samples is None:
+            x = rng.standard_normal((N_BATCHES * batch, *target.input_shape)).astype(dtype)
+            y = rng.randint(0, target.n_classes, len(x))
+        else:
+            x, y = samples
         self._batches = Batches(x, y, None, batch)
         self._batch_bytes = 2 * batch * (x.nbytes + y.nbytes) // len(x)
-        self._order = rng.permutation(len(x)).reshape(N_BATCHES, batch)
+        n_batches = len(x) // batch
+        self._order = rng.permutation(len(x))[: n_batches * batch].reshape(n_batches, batch)
         self._turn = 0
         self.use(kernels)
 
@@ -92,7 +98,7 @@ class TrainingStep:
         self._gather = self._take if gather is None else lambda: gather(self._take)
 
     def _take(self) -> tuple:
-        rows = self._order[self._turn % N_BATCHES]
+        rows = self._order[self._turn % len(self._order)]
         self._turn += 1
         return self._batches.take(rows)
 
@@ -121,16 +127,18 @@ class Prediction:
     """
 
     def __init__(
-        self, target: Target, kernels: Kernels, batch: int = 128, dtype: str = "float32", n_threads: int = 1, seed: int = 0
-    ):
+        self, target: Target, kernels: Kernels, batch: int = 128, dtype: str = "float32", n_threads: int = 1, seed: int = 0,
+        samples: tuple[np.ndarray, np.ndarray] | None = None,
+    ):  # fmt: skip
         rng = np.random.RandomState(seed)
-        layers = build(target.architecture, target.input_shape, N_CLASSES)
+        layers = build(target.architecture, target.input_shape, target.n_classes)
         self.network = Network(
             layers, kernels=kernels, dtype=dtype, max_batch=batch, n_threads=n_threads, training=False
         )
         self.network.initialize(rng)
         self.batch, self.kernels = batch, kernels
-        self._x = rng.standard_normal((batch, *target.input_shape)).astype(dtype)
+        x = rng.standard_normal((batch, *target.input_shape)).astype(dtype) if samples is None else samples[0]
+        self._x = x[:batch]
 
     def use(self, kernels: Kernels | Recorder) -> None:
         """Exchange the kernels."""
@@ -257,15 +265,19 @@ def count(step: TrainingStep | Prediction) -> dict[str, tuple[int, ...]]:
             step.use(recorder)
             step()  # binds the calls
             recorder.take()
-            ends = []
             for _ in range(COUNTED_STEPS):
                 step()
-                ends.append(recorder.n_recorded)
+                recorder.mark()
             step.use(plain)
-        calls = recorder.take()
-        steps = [calls[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+        steps = recorder.take_stretches()
         found[event.name] = tuple(round(1e9 * np.median([c.seconds for c in same])) for same in zip(*steps, strict=True))
     return found
+
+
+def _aligned(counted: dict[str, tuple[int, ...]], lines: tuple[Line, ...]) -> dict[str, tuple[int, ...]]:
+    """Give the lines of standing threads a 0: one call after the other, no thread waits."""
+    values = {name: iter(of_calls) for name, of_calls in counted.items()}
+    return {name: tuple(0 if line.kernel == IDLE else next(v) for line in lines) for name, v in values.items()}
 
 
 def profile_step(
@@ -283,19 +295,18 @@ def profile_step(
     once = min(_timed(step), _timed(step))
     if n_steps is None:
         n_steps = int(min(max(BUDGET_S / 2 / once, LEAST_STEPS), MOST_STEPS))
-    plain_s, recorded_s, ends = [], [], []
+    plain_s, recorded_s = [], []
     for _ in range(n_steps):
         plain_s.append(_timed(step))
         step.use(recorder)
         recorded_s.append(_timed(step))
-        ends.append(recorder.n_recorded)
+        recorder.mark()
         step.use(plain)
-    counted = count(step)
-    calls = recorder.take()
-    steps = [calls[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+    steps = recorder.take_stretches()
+    lines = _lines(steps, ceilings)
     return StepProfile(
-        target=target, batch=step.batch, ceilings=ceilings, lines=_lines(steps, ceilings), timeline=tuple(steps[-1]),
+        target=target, batch=step.batch, ceilings=ceilings, lines=lines, timeline=tuple(steps[-1]),
         n_steps=n_steps, warmup_s=warmup_s, wall_s=float(np.median(plain_s)), recorded_s=float(np.median(recorded_s)),
         overhead=float(np.median(np.array(recorded_s) / np.array(plain_s))) - 1.0,
-        kind="step" if isinstance(step, TrainingStep) else "prediction", counters=counted,
+        kind="step" if isinstance(step, TrainingStep) else "prediction", counters=_aligned(count(step), lines),
     )  # fmt: skip

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.report import profiles
+from bench.report.profiles import StoredProfile
 from bench.statistics import CONFIDENCE
 from bench.store import Run, read_run
 from bench.tables import DatasetTable, Summary, build_tables
@@ -81,6 +83,7 @@ class Report:
     run: Run
     sections: tuple[Section, ...]
     provenance: tuple[tuple[str, str], ...]
+    profiles: tuple[StoredProfile, ...] = ()
 
     @property
     def title(self) -> str:
@@ -106,13 +109,13 @@ class Report:
 
 def load(folder: str | Path) -> Report:
     """Read a run folder and work out everything a report says."""
-    return make(read_run(folder))
+    return make(read_run(folder), profiles.read(Path(folder)))
 
 
-def make(run: Run) -> Report:
+def make(run: Run, stored_profiles: tuple[StoredProfile, ...] = ()) -> Report:
     """Work out everything a report says of a run."""
     sections = tuple(Section(table, judge(table, run.manifest)) for table in build_tables(run.rows, run.manifest))
-    return Report(run, sections, tuple(_provenance(run.manifest)))
+    return Report(run, sections, tuple(_provenance(run.manifest)), stored_profiles)
 
 
 def score_text(summary: Summary | None, *, footnotes: bool = False) -> str:
