@@ -347,6 +347,7 @@ cdef int multiply_by_depth(const Product* p, int n_threads) noexcept nogil:
 
 
 cdef int run_product(const Product* p, int n_threads) noexcept nogil:
+    cdef Product turned
     if p.m == 0 or p.n == 0:
         return 0
     if p.k == 0:
@@ -354,6 +355,14 @@ cdef int run_product(const Product* p, int n_threads) noexcept nogil:
         return 0
     if prefers_skinny(p):
         return skinny_product(p)
+    if p.n == 1 and n_threads == 1 and p.c_stride == 1 and p.bias == NULL and p.a.kind == STRIDED:
+        turned = p[0]  # A b = (b' A')', a product of one row
+        turned.a, turned.b = p.b, p.a
+        turned.a.row_stride, turned.a.column_stride = p.b.column_stride, p.b.row_stride
+        turned.b.row_stride, turned.b.column_stride = p.a.column_stride, p.a.row_stride
+        turned.m, turned.n, turned.c_stride = 1, p.m, p.m
+        if prefers_skinny(&turned):
+            return skinny_product(&turned)
     if n_threads == 1 or <double>p.m * p.n * p.k < 1e5:
         return multiply(p, 0, p.m, 0, p.k)
     # The longer side of C is divided: each thread packs all of the other operand.

@@ -1,7 +1,7 @@
 # Products with very few rows, as in the prediction of one sample: nothing would be read often enough to pay for packing.
 #
 #   B as stored          rows of B are read along; each row of A has up to eight vectors of C in registers
-#   B transposed         eight columns at a time are scalar products along the memory
+#   B transposed         eight columns at a time are scalar products along the memory; of fewer, each has several sums
 #
 # Legend: i row, j column, k depth.
 
@@ -70,20 +70,26 @@ cdef inline void skinny_columns(int rows, int vectors, const Product* p, Py_ssiz
         skinny_tile(rows, 1, p, rest, LANES, i0, j, p.n - j)
 
 
-cdef inline void skinny_dots(const Product* p, const real* a, const real* b, Py_ssize_t columns, real* sums) noexcept nogil:
-    # sums[j] = sum over k of a[k] * b[j * column_stride + k], for up to DOTS columns
+cdef inline void skinny_dots(int columns, const Product* p, const real* a, const real* b, real* sums) noexcept nogil:
+    # sums[j] = sum over k of a[k] * b[j * column_stride + k]; there are DOTS sums, so that no addition waits for the last one
     cdef vector acc[DOTS]
     cdef vector a_v
-    cdef Py_ssize_t k = 0, j
+    cdef Py_ssize_t k = 0, j, u
     for j in range(DOTS):
         acc[j] = vector_zero()
-    if columns == DOTS:
-        while k + LANES <= p.k:
+    while k + DOTS // columns * LANES <= p.k:
+        for u in range(DOTS // columns):
             a_v = vector_load(a + k)
-            for j in range(DOTS):
-                acc[j] = acc[j] + a_v * vector_load(b + j * p.b.column_stride + k)
+            for j in range(columns):
+                acc[u * columns + j] = acc[u * columns + j] + a_v * vector_load(b + j * p.b.column_stride + k)
             k += LANES
+    while k + LANES <= p.k:
+        for j in range(columns):
+            acc[j] = acc[j] + vector_load(a + k) * vector_load(b + j * p.b.column_stride + k)
+        k += LANES
     for j in range(columns):
+        for u in range(1, DOTS // columns):
+            acc[j] = acc[j] + acc[u * columns + j]
         sums[j] = vector_sum(acc[j])
     while k < p.k:
         for j in range(columns):
@@ -95,8 +101,10 @@ cdef int skinny_product(const Product* p) noexcept nogil:
     cdef Py_ssize_t i = 0, j, k, whole = p.n // LANES * LANES, columns
     cdef real* rest
     cdef real sums[DOTS]
+    cdef const real* a
+    cdef const real* b
     cdef real* c
-    if p.b.column_stride == 1:
+    if p.b.column_stride == 1 and not (p.n == 1 and p.b.row_stride == 1 and p.a.column_stride == 1):
         rest = <real*>workspace(SLOT_B, (p.k * LANES + LANES) * sizeof(real))
         if rest == NULL:
             return -1
@@ -117,12 +125,23 @@ cdef int skinny_product(const Product* p) noexcept nogil:
             c = p.c + i * p.c_stride
             j = 0
             while j < p.n:
-                columns = min(DOTS, p.n - j)
-                skinny_dots(p, p.a.data + i * p.a.row_stride, p.b.data + j * p.b.column_stride, columns, sums)
+                a, b = p.a.data + i * p.a.row_stride, p.b.data + j * p.b.column_stride
+                if p.n - j >= 8:
+                    columns = 8
+                    skinny_dots(8, p, a, b, sums)
+                elif p.n - j >= 4:
+                    columns = 4
+                    skinny_dots(4, p, a, b, sums)
+                elif p.n - j >= 2:
+                    columns = 2
+                    skinny_dots(2, p, a, b, sums)
+                else:
+                    columns = 1
+                    skinny_dots(1, p, a, b, sums)
                 for k in range(columns):
                     c[j + k] = (p.alpha * sums[k] + (p.beta * c[j + k] if p.beta != 0 else 0)
                                 + (p.bias[j + k] if p.bias != NULL else 0))
-                j += DOTS
+                j += columns
     if p.activation != ACT_NONE:
         for i in range(p.m):
             activate_row(p.activation, p.c + i * p.c_stride, p.n)
