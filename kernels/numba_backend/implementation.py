@@ -9,10 +9,11 @@ import threading
 
 import numpy as np
 
-from kernels.numba_backend import convolution, elementwise, pooling, training
+from kernels.numba_backend import convolution, direct, elementwise, pooling, scatter, training, winograd
 from kernels.numba_backend import product as gemm_driver
-from kernels.numba_backend.memory import TILE_ROWS
+from kernels.numba_backend.memory import TILE_ROWS, VECTOR_BYTES
 from kernels.numba_backend.parallel import parts, run
+from kernels.numba_backend.sizes import sizes_of
 from kernels.numba_backend.product import NO_PATCHES, PATCHES, PATCHES_TRANSPOSED, STRIDED
 
 #: Fewer elements, or multiply-adds, than these are not worth a second thread.
@@ -95,6 +96,21 @@ def gemm(a, b, out, alpha, beta, bias, activation, n_threads):
 
 
 def conv2d(x, w, bias, out, geometry, activation, n_threads):
+    s = sizes_of(geometry)
+    if direct.prefers_direct(s, n_threads):
+        pieces = parts(s.batch, n_threads)
+        work = _memory.addresses(len(pieces), direct.forward_elements(s), x.itemsize)
+        arguments = s, _address(x), _address(w), _address(bias), _address(out), elementwise.CODES[activation]
+
+        def images(n0, n1):
+            direct.direct_forward(n0, n1, work[pieces.index((n0, n1))], x.dtype.type(0), *arguments)
+
+        run(images, pieces)
+        return
+    if winograd.prefers_winograd(s, VECTOR_BYTES // x.itemsize) and _winograd(
+        winograd.forward_of(s), x, _address(w), _address(bias), activation, out, n_threads
+    ):
+        return
     g, size, real = geometry, x.itemsize, x.dtype.type
     m, n, channels = g.batch * g.out_h * g.out_w, g.out_c // g.groups, g.in_c // g.groups
     k = g.kernel_h * g.kernel_w * channels
@@ -110,7 +126,55 @@ def conv2d(x, w, bias, out, geometry, activation, n_threads):
         _product(n_threads, m, n, k, target, g.out_c, real(1), real(0), group_bias, activation, operands)
 
 
+def _winograd(g, x, w, bias, activation, out, n_threads) -> bool:
+    """Convolve x with the filters at address `w`; whether all of the result is finite."""
+    number, code = x.dtype.type(0), elementwise.CODES[activation]
+    blocks = parts(-(-g.n_tiles // winograd.BLOCK_TILES), n_threads)
+    pieces = [(a * winograd.BLOCK_TILES, min(b * winograd.BLOCK_TILES, g.n_tiles)) for a, b in blocks]
+    u = np.empty(g.filter_elements, x.dtype)
+    winograd.transform_filters(number, g, w, _address(u))
+    work = _memory.addresses(len(pieces), g.forward_elements, x.itemsize)
+    arguments = number, g, _address(x), _address(u), bias, code, _address(out)
+
+    def tiles(t0, t1):
+        return winograd.winograd_tiles(t0, t1, work[pieces.index((t0, t1))], *arguments)
+
+    return all(run(tiles, pieces))
+
+
+def _winograd_weights(g, x, dy, out, n_threads) -> bool:
+    """Write the gradient for the weights; whether all of it is finite."""
+    number = x.dtype.type(0)
+    pieces = parts(g.n_tiles, n_threads)
+    du = np.zeros((len(pieces), g.filter_elements), x.dtype)
+    work = _memory.addresses(len(pieces), g.gradient_elements, x.itemsize)
+
+    def tiles(t0, t1):
+        i = pieces.index((t0, t1))
+        winograd.winograd_gradient_tiles(t0, t1, work[i], number, g, _address(x), _address(dy), _address(du[i]))
+
+    run(tiles, pieces)
+    return winograd.write_filters(number, g, _address(du), len(pieces), g.filter_elements, _address(out))
+
+
 def conv2d_backward_input(dy, w, out, geometry, n_threads):
+    s, lanes = sizes_of(geometry), VECTOR_BYTES // dy.itemsize
+    if scatter.prefers_scatter(s, lanes):
+        pieces = parts(s.batch, n_threads)
+        places = _memory.addresses(len(pieces), scatter.elements(s), dy.itemsize)
+        addresses = _address(dy), _address(w), _address(out)
+
+        def images(n0, n1):
+            scatter.scatter_images(n0, n1, places[pieces.index((n0, n1))], dy.dtype.type(0), s, *addresses)
+
+        run(images, pieces)
+        return
+    if winograd.prefers_winograd(s, lanes):
+        turned = np.empty(w.size, w.dtype)
+        sizes = 9, s.in_c, s.out_c, 0, s.out_c
+        convolution.transpose_filters(w.dtype.type(0), _address(w), _address(turned), *sizes)
+        if _winograd(winograd.backward_of(s), dy, _address(turned), 0, None, out, n_threads):
+            return
     g, size, real = geometry, dy.itemsize, dy.dtype.type
     m, n, n_out = g.batch * g.in_h * g.in_w, g.in_c // g.groups, g.out_c // g.groups
     n_taps = g.kernel_h * g.kernel_w
@@ -129,6 +193,23 @@ def conv2d_backward_input(dy, w, out, geometry, n_threads):
 
 
 def conv2d_backward_weight(dy, x, out, geometry, n_threads):
+    s = sizes_of(geometry)
+    if direct.prefers_direct(s, n_threads):
+        pieces = parts(s.batch, n_threads)
+        work = _memory.addresses(len(pieces), direct.weight_elements(s), x.itemsize)
+        sums = np.zeros((len(pieces), direct.sum_elements(s)), x.dtype)
+
+        def images(n0, n1):
+            i = pieces.index((n0, n1))
+            direct.direct_weights(n0, n1, work[i], x.dtype.type(0), s, _address(x), _address(dy), _address(sums[i]))
+
+        run(images, pieces)
+        direct.add_sums(x.dtype.type(0), s, _address(sums), len(pieces), sums.shape[1], _address(out))
+        return
+    if winograd.prefers_winograd(s, VECTOR_BYTES // x.itemsize) and _winograd_weights(
+        winograd.forward_of(s), x, dy, out, n_threads
+    ):
+        return
     g, size, real = geometry, dy.itemsize, dy.dtype.type
     n, channels, k = g.out_c // g.groups, g.in_c // g.groups, g.batch * g.out_h * g.out_w
     patches = convolution.patches_of_input(g)

@@ -8,7 +8,7 @@ transposed. It computes rows i_begin..i_end over the depth k_begin..k_end, so th
 
 from __future__ import annotations
 
-from kernels.numba_backend.elementwise import activate
+from kernels.numba_backend.elementwise import RELU, activate
 from kernels.numba_backend.memory import (
     TILE_ROWS,
     VECTOR_BYTES,
@@ -28,14 +28,8 @@ from kernels.numba_backend.pack import (
     pack_patches_transposed,
     pack_rows,
 )
-from kernels.numba_backend.tile import (
-    A_STRIDE,
-    BLOCK_DEPTH,
-    tile_by_columns_1,
-    tile_by_columns_2,
-    tile_by_rows_1,
-    tile_by_rows_2,
-)
+from kernels.numba_backend.tile import A_STRIDE, BLOCK_DEPTH, tile_1, tile_2
+from kernels.numba_backend.vector import vector_load, vector_of, vector_relu, vector_store
 
 STRIDED, PATCHES, PATCHES_TRANSPOSED = 0, 1, 2
 BLOCK_ROWS, BLOCK_COLUMNS = 240, 2048
@@ -57,7 +51,26 @@ def working_elements(n: int, k: int) -> int:
 @kernel
 def write_tile(tile, width, c, c_stride, rows, columns, alpha, beta, bias, has_bias, activation, last):
     """C = alpha * tile + beta * C, with the last block of the depth bias and activation too. beta = 0 reads no C."""
-    zero = like(alpha, 0.0)
+    zero, lanes = like(alpha, 0.0), lanes_of(tile)
+    if columns == width:
+        factor, rest = vector_of(alpha), vector_of(beta)
+        for i in range(rows):
+            row, t = offset(c, i * c_stride), offset(tile, i * width)
+            j = 0
+            while j < width:
+                value = factor * vector_load(offset(t, j))
+                if beta != zero:
+                    value = value + rest * vector_load(offset(row, j))
+                if last:
+                    if has_bias:
+                        value = value + vector_load(offset(bias, j))
+                    if activation == RELU:
+                        value = vector_relu(value)
+                vector_store(offset(row, j), value)
+                j += lanes
+            if last and activation > RELU:
+                activate(activation, row, row, columns)
+        return
     for i in range(rows):
         row, t = offset(c, i * c_stride), offset(tile, i * width)
         if beta == zero:
@@ -89,13 +102,13 @@ def multiply_block(
             a = offset(a_panels, i * A_STRIDE)
             if width > lanes:
                 if by_rows:
-                    tile_by_rows_2(depth, a, b, tile)
+                    tile_2(1, depth, a, A_STRIDE, 1, 0, b, 2 * lanes, 0, tile, 2 * lanes)
                 else:
-                    tile_by_columns_2(depth, a, b, tile)
+                    tile_2(1, depth, a, 1, TILE_ROWS, 0, b, 2 * lanes, 0, tile, 2 * lanes)
             elif by_rows:
-                tile_by_rows_1(depth, a, b, tile)
+                tile_1(1, depth, a, A_STRIDE, 1, 0, b, lanes, 0, tile, lanes)
             else:
-                tile_by_columns_1(depth, a, b, tile)
+                tile_1(1, depth, a, 1, TILE_ROWS, 0, b, lanes, 0, tile, lanes)
             write_tile(
                 tile, width, offset(c, i * c_stride + j), c_stride, min(TILE_ROWS, rows - i), min(width, columns - j),
                 alpha, beta, offset(bias, j), has_bias, activation, last,

@@ -1,8 +1,15 @@
-"""The register tile: a TILE_ROWS x (1 or 2 vectors) block of C that never leaves the registers.
+"""The register tile: ROWS x (1 or 2 vectors) sums of products that never leave the registers while they grow.
 
-acc[i, :] += a[i, k] * b[k, :] for k = 0..depth-1, emitted as LLVM instructions, since a loop over a Python array of
-accumulators would keep them in memory. Layouts as in ``cython_backend/tile.pxi``: b is packed k by k; a by rows (a
-constant stride apart) or by columns.
+    acc[i, :] += a[row i, r, k] * b[r, k, :]     for r = 0..outer-1, k = 0..depth-1
+
+emitted as LLVM instructions, since a loop over a Python array of accumulators would keep them in memory. Where the elements of
+`a` lie is said by strides; those that are constants where the tile is called become parts of the instructions:
+
+    packed by rows        a_row = A_STRIDE  a_k = 1           (products)
+    packed by columns     a_row = 1         a_k = TILE_ROWS   (products of a transposed matrix)
+    neighbouring pixels   a_row = channels  a_k = 1           (direct convolution; outer: rows of the kernel)
+    taps of an image      offsets[i]        a_k = channels    (its gradient for the weights; outer: rows of the image)
+    transformed tiles     a_row = 1         a_k = channels    (Winograd's gradient for the weights)
 """
 
 from __future__ import annotations
@@ -12,71 +19,100 @@ from numba import types
 from numba.extending import intrinsic
 
 from kernels.numba_backend.memory import CONTRACT, TILE_ROWS, VECTOR_BYTES, lanes_of_type
+from kernels.numba_backend.vector import broadcast
 
 BLOCK_DEPTH = 384
 #: Elements between two rows of a panel packed by rows: not a power of two, so that they fall into different cache sets.
 A_STRIDE = BLOCK_DEPTH + VECTOR_BYTES // 4
+#: Rows of the tile of Winograd's gradient for the weights: a power of two, that divides the channels.
+GRADIENT_ROWS = TILE_ROWS // 3 * 2
 
 
-def _make(name: str, n_vectors: int, by_rows: bool):
-    """Return the intrinsic tile(depth, a, b, c): c (TILE_ROWS, n_vectors * lanes) = a (TILE_ROWS, depth) @ b."""
+class _Loop:
+    """A counted loop with values that it carries from pass to pass; it makes one pass at least."""
 
-    def tile(typingctx, depth, a, b, c):
+    def __init__(self, builder, name: str, carried: list):
+        self._builder, self._entry = builder, builder.block
+        self._begin, self._end = builder.append_basic_block(name), builder.append_basic_block(f"{name}_done")
+        builder.branch(self._begin)
+        builder.position_at_end(self._begin)
+        word = ir.IntType(64)
+        self.index = builder.phi(word)
+        self.index.add_incoming(word(0), self._entry)
+        self.values = [builder.phi(value.type) for value in carried]
+        for phi, value in zip(self.values, carried, strict=True):
+            phi.add_incoming(value, self._entry)
+
+    def close(self, values: list, count) -> None:
+        """End a pass with these values; go on behind the loop after `count` of them."""
+        builder, last = self._builder, self._builder.block
+        following = builder.add(self.index, ir.IntType(64)(1))
+        self.index.add_incoming(following, last)
+        for phi, value in zip(self.values, values, strict=True):
+            phi.add_incoming(value, last)
+        builder.cbranch(builder.icmp_signed("<", following, count), self._begin, self._end)
+        builder.position_at_end(self._end)
+
+
+def _make(name: str, n_vectors: int, *, rows: int = TILE_ROWS, by_offsets: bool = False, accumulates: bool = False):
+    """Return the intrinsic tile(outer, depth, a, a_row, a_k, a_outer, b, b_k, b_outer, c, c_row).
+
+    With `by_offsets`, `a_row` is a pointer to the int64 offsets of the rows; with `accumulates` the sums begin with what is in c.
+    """
+
+    def tile(typingctx, outer, depth, a, a_row, a_k, a_outer, b, b_k, b_outer, c, c_row):
         lanes, align = lanes_of_type(a.dtype), a.dtype.bitwidth // 8
 
         def codegen(context, builder, signature, arguments):
-            n, a_start, b_start, c_start = arguments
-            real, word = context.get_value_type(a.dtype), context.get_value_type(types.intp)
+            n_outer, n, a_at, row_step, k_step, a_step, b_at, b_step, b_outer_step, c_at, c_step = arguments
+            real = context.get_value_type(a.dtype)
             vector = ir.VectorType(real, lanes)
-            entry = builder.block
-            loop, after = builder.append_basic_block("tile"), builder.append_basic_block("tile_done")
-            builder.branch(loop)
-            builder.position_at_end(loop)
-            k = builder.phi(word)
-            k.add_incoming(word(0), entry)
-            acc = [builder.phi(vector) for _ in range(TILE_ROWS * n_vectors)]
-            for x in acc:
-                x.add_incoming(ir.Constant(vector, [0.0] * lanes), entry)
-            row_of_b = builder.gep(b_start, [builder.mul(k, word(n_vectors * lanes))])
+            word = ir.IntType(64)
+
+            def place_of_sum(i: int, v: int):
+                at = builder.gep(c_at, [builder.add(builder.mul(c_step, word(i)), word(v * lanes))])
+                return builder.bitcast(at, vector.as_pointer())
+
+            places = [place_of_sum(i, v) for i in range(rows) for v in range(n_vectors)]
+            zero = ir.Constant(vector, [0.0] * lanes)
+            starts = [builder.load(at, align=align) if accumulates else zero for at in places]
+            if by_offsets:
+                offsets = [builder.load(builder.gep(row_step, [word(i)])) for i in range(rows)]
+            else:
+                offsets = [builder.mul(row_step, word(i)) for i in range(rows)]
+            over = _Loop(builder, "outer", starts)
+            a_line = builder.gep(a_at, [builder.mul(over.index, a_step)])
+            b_line = builder.gep(b_at, [builder.mul(over.index, b_outer_step)])
+            a_rows = [builder.gep(a_line, [offset]) for offset in offsets]
+            inner = _Loop(builder, "inner", over.values)
+            b_row = builder.gep(b_line, [builder.mul(inner.index, b_step)])
             columns = [
-                builder.load(
-                    builder.bitcast(builder.gep(row_of_b, [word(v * lanes)]), vector.as_pointer()), align=align
-                )
+                builder.load(builder.bitcast(builder.gep(b_row, [word(v * lanes)]), vector.as_pointer()), align=align)
                 for v in range(n_vectors)
             ]
-            nobody = ir.Constant(vector, ir.Undefined)
-            everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+            at_k = builder.mul(inner.index, k_step)
             sums = []
-            for i in range(TILE_ROWS):
-                place = (
-                    builder.add(k, word(i * A_STRIDE))
-                    if by_rows
-                    else builder.add(builder.mul(k, word(TILE_ROWS)), word(i))
-                )
-                element = builder.load(builder.gep(a_start, [place]))
-                first = builder.insert_element(nobody, element, ir.IntType(32)(0))
-                broadcast = builder.shuffle_vector(first, nobody, everywhere)
+            for i in range(rows):
+                element = broadcast(builder, vector, builder.load(builder.gep(a_rows[i], [at_k])))
                 for v in range(n_vectors):
-                    product = builder.fmul(broadcast, columns[v], flags=CONTRACT)
-                    sums.append(builder.fadd(acc[i * n_vectors + v], product, flags=CONTRACT))
-            following = builder.add(k, word(1))
-            k.add_incoming(following, loop)
-            for x, total in zip(acc, sums, strict=True):
-                x.add_incoming(total, loop)
-            builder.cbranch(builder.icmp_signed("<", following, n), loop, after)
-            builder.position_at_end(after)
-            for j, total in enumerate(sums):
-                target = builder.gep(c_start, [word(j * lanes)])
-                builder.store(total, builder.bitcast(target, vector.as_pointer()), align=align)
+                    product = builder.fmul(element, columns[v], flags=CONTRACT)
+                    sums.append(builder.fadd(inner.values[i * n_vectors + v], product, flags=CONTRACT))
+            inner.close(sums, n)
+            over.close(sums, n_outer)
+            for at, total in zip(places, sums, strict=True):
+                builder.store(total, at, align=align)
             return context.get_dummy_value()
 
-        return types.void(types.intp, a, b, c), codegen
+        word = types.intp
+        row = a_row if by_offsets else word
+        return types.void(word, word, a, row, word, word, b, word, word, c, word), codegen
 
     tile.__name__ = tile.__qualname__ = name
     return intrinsic(tile)
 
 
-tile_by_rows_1 = _make("tile_by_rows_1", 1, True)
-tile_by_rows_2 = _make("tile_by_rows_2", 2, True)
-tile_by_columns_1 = _make("tile_by_columns_1", 1, False)
-tile_by_columns_2 = _make("tile_by_columns_2", 2, False)
+tile_1, tile_2 = _make("tile_1", 1), _make("tile_2", 2)
+tap_tile_1 = _make("tap_tile_1", 1, by_offsets=True, accumulates=True)
+tap_tile_2 = _make("tap_tile_2", 2, by_offsets=True, accumulates=True)
+gradient_tile_1 = _make("gradient_tile_1", 1, rows=GRADIENT_ROWS, accumulates=True)
+gradient_tile_2 = _make("gradient_tile_2", 2, rows=GRADIENT_ROWS, accumulates=True)

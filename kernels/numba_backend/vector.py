@@ -1,0 +1,200 @@
+"""Vectors as values: a Numba type that holds one register full of numbers, with arithmetic, for code that says itself what is
+computed side by side. The twin of cython_backend/support.h.
+
+A sum of products becomes a fused multiply-add ("contract"). Local vectors stay in registers as far as there are any.
+"""
+
+from __future__ import annotations
+
+import operator
+
+import llvmlite.ir as ir
+from numba import types
+from numba.core.datamodel import models
+from numba.extending import intrinsic, overload, register_model
+
+from kernels.numba_backend.memory import CONTRACT, lanes_of_type
+
+
+class Vector(types.Type):
+    """As many numbers of one type as fit a register."""
+
+    def __init__(self, dtype: types.Type):
+        self.dtype = dtype
+        self.lanes = lanes_of_type(dtype)
+        super().__init__(name=f"vector({dtype}, {self.lanes})")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, fe_type):
+        element = manager.lookup(fe_type.dtype).get_value_type()
+        super().__init__(manager, fe_type, ir.VectorType(element, fe_type.lanes))
+
+
+def llvm_vector(context, vector: Vector) -> ir.VectorType:
+    """Return the LLVM type."""
+    return context.get_value_type(vector)
+
+
+@intrinsic
+def vector_load(typingctx, pointer):
+    """Return the vector that begins at `pointer`, which need not be aligned."""
+    vector, align = Vector(pointer.dtype), pointer.dtype.bitwidth // 8
+
+    def codegen(context, builder, signature, arguments):
+        place = builder.bitcast(arguments[0], llvm_vector(context, vector).as_pointer())
+        return builder.load(place, align=align)
+
+    return vector(pointer), codegen
+
+
+@intrinsic
+def vector_store(typingctx, pointer, value):
+    """Write a vector from `pointer` on, which need not be aligned."""
+    align = pointer.dtype.bitwidth // 8
+
+    def codegen(context, builder, signature, arguments):
+        place = builder.bitcast(arguments[0], llvm_vector(context, value).as_pointer())
+        builder.store(arguments[1], place, align=align)
+        return context.get_dummy_value()
+
+    return types.void(pointer, value), codegen
+
+
+def broadcast(builder, vector: ir.VectorType, number):
+    """Emit a vector of one number again and again."""
+    nobody, lane = ir.Constant(vector, ir.Undefined), ir.IntType(32)
+    first = builder.insert_element(nobody, number, lane(0))
+    return builder.shuffle_vector(first, nobody, ir.Constant(ir.VectorType(lane, vector.count), [0] * vector.count))
+
+
+@intrinsic
+def vector_of(typingctx, number):
+    """Return a vector of one number again and again."""
+    vector = Vector(number)
+
+    def codegen(context, builder, signature, arguments):
+        return broadcast(builder, llvm_vector(context, vector), arguments[0])
+
+    return vector(number), codegen
+
+
+@intrinsic
+def vector_zero(typingctx, pointer):
+    """Return zeros, as many as a vector of what is at `pointer` has."""
+    vector = Vector(pointer.dtype)
+
+    def codegen(context, builder, signature, arguments):
+        return ir.Constant(llvm_vector(context, vector), [0.0] * vector.lanes)
+
+    return vector(pointer), codegen
+
+
+@intrinsic
+def vector_relu(typingctx, value):
+    """Return max(value, 0) of each number; NaN < 0 is false, so NaN stays."""
+
+    def codegen(context, builder, signature, arguments):
+        zero = ir.Constant(llvm_vector(context, value), [0.0] * value.lanes)
+        return builder.select(builder.fcmp_ordered("<", arguments[0], zero), zero, arguments[0])
+
+    return value(value), codegen
+
+
+@intrinsic
+def vector_sum(typingctx, value):
+    """Return the sum of a vector's numbers, halves added to halves."""
+
+    def codegen(context, builder, signature, arguments):
+        (total,) = arguments
+        count = value.lanes
+        while count > 1:
+            count //= 2
+            lane = ir.IntType(32)
+            low = ir.Constant(ir.VectorType(lane, count), list(range(count)))
+            high = ir.Constant(ir.VectorType(lane, count), list(range(count, 2 * count)))
+            nobody = ir.Constant(total.type, ir.Undefined)
+            total = builder.fadd(builder.shuffle_vector(total, nobody, low), builder.shuffle_vector(total, nobody, high))
+        return builder.extract_element(total, ir.IntType(32)(0))
+
+    return value.dtype(value), codegen
+
+
+@intrinsic
+def larger_and_where(typingctx, best, where, value, index):
+    """Return (best, where) with `value` and `index` in the lanes where value > best or value is NaN."""
+    lanes = best.lanes
+
+    def codegen(context, builder, signature, arguments):
+        top, places, v, at = arguments
+        wins = builder.or_(builder.fcmp_ordered(">", v, top), builder.fcmp_unordered("uno", v, v))
+        indices = ir.VectorType(ir.IntType(32), lanes)
+        at = broadcast(builder, indices, builder.trunc(at, ir.IntType(32)))
+        pair = builder.select(wins, v, top), builder.select(wins, at, places)
+        return context.make_tuple(builder, signature.return_type, pair)
+
+    return types.Tuple((best, where))(best, where, value, types.intp), codegen
+
+
+class Indices(types.Type):
+    """As many int32 as a vector of `dtype` has numbers."""
+
+    def __init__(self, dtype: types.Type):
+        self.lanes = lanes_of_type(dtype)
+        super().__init__(name=f"indices({self.lanes})")
+
+
+@register_model(Indices)
+class _IndicesModel(models.PrimitiveModel):
+    def __init__(self, manager, fe_type):
+        super().__init__(manager, fe_type, ir.VectorType(ir.IntType(32), fe_type.lanes))
+
+
+@intrinsic
+def indices_of(typingctx, pointer, index):
+    """Return one index again and again, as many times as a vector of what is at `pointer` has numbers."""
+    indices = Indices(pointer.dtype)
+
+    def codegen(context, builder, signature, arguments):
+        return broadcast(builder, context.get_value_type(indices), builder.trunc(arguments[1], ir.IntType(32)))
+
+    return indices(pointer, types.intp), codegen
+
+
+@intrinsic
+def indices_store(typingctx, pointer, value):
+    """Write indices from `pointer` (to int32) on."""
+
+    def codegen(context, builder, signature, arguments):
+        place = builder.bitcast(arguments[0], context.get_value_type(value).as_pointer())
+        builder.store(arguments[1], place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(pointer, value), codegen
+
+
+def _binary(name: str):
+    def operation(typingctx, a, b):
+        def codegen(context, builder, signature, arguments):
+            return getattr(builder, name)(*arguments, flags=CONTRACT)
+
+        return a(a, b), codegen
+
+    operation.__name__ = f"vector_{name}"
+    return intrinsic(operation)
+
+
+_OPERATIONS = {operator.add: _binary("fadd"), operator.sub: _binary("fsub"), operator.mul: _binary("fmul")}
+
+
+def _overload(operation, implementation) -> None:
+    @overload(operation)
+    def for_vectors(a, b):
+        if isinstance(a, Vector) and a == b:
+            return lambda a, b: implementation(a, b)
+        return None
+
+
+for _operation, _implementation in _OPERATIONS.items():
+    _overload(_operation, _implementation)
