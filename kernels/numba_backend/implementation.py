@@ -236,7 +236,8 @@ def _window(g) -> tuple:
 def max_pool2d(x, out, argmax, geometry, n_threads):
     pieces = parts(geometry.batch * geometry.out_h, n_threads)
     number = x.dtype.type(0)
-    run(pooling.max_pool, pieces, number, _address(x), _address(out), _address(argmax), *_window(geometry))
+    addresses = _address(x), _address(out), _address(argmax)
+    run(pooling.max_pool, pieces, number, *addresses, geometry.batch, *_window(geometry))
 
 
 def max_pool2d_backward(dy, argmax, out, n_threads):
@@ -302,9 +303,9 @@ def softmax_cross_entropy(logits, labels, out, n_threads):
 
 def bias_backward(dy, out, n_threads):
     n_rows, channels = dy.shape
-    part, total = np.empty(channels, dy.dtype), np.empty(channels)
+    total = np.empty(max(channels, training.BIAS_FOLDED))
     pieces = parts(channels, n_threads if dy.size > _MIN_ELEMENTS else 1, 16)
-    addresses = _address(dy), _address(out), _address(part), _address(total)
+    addresses = _address(dy), _address(out), _address(total)
     run(training.bias, pieces, dy.dtype.type(0), *addresses, n_rows, channels)
 
 

@@ -5,7 +5,8 @@ Each function does rows (or images) start..end. Legend: oh, ow output pixel; h, 
 
 from __future__ import annotations
 
-from kernels.numba_backend.memory import int32_pointer, kernel, like, load, offset, pointer_like, store
+from kernels.numba_backend.memory import int32_pointer, kernel, lanes_of, like, load, offset, pointer_like, store
+from kernels.numba_backend.vector import indices_of, indices_store, larger_and_where, vector_load, vector_store
 
 
 @kernel
@@ -15,18 +16,42 @@ def clipped(o, stride, pad, size, extent):
 
 
 @kernel
+def max_pool_vectors(image, in_w, channels, h0, h1, w0, w1, y, argmax):
+    """One window, a vector of channels at a time; up to a vector less one channels too many are read and written."""
+    lanes = lanes_of(y)
+    for c in range(0, channels, lanes):
+        first = h0 * in_w + w0
+        best, where = vector_load(offset(image, first * channels + c)), indices_of(y, first)
+        for h in range(h0, h1):
+            for w in range(w0, w1):
+                index = h * in_w + w
+                best, where = larger_and_where(best, where, vector_load(offset(image, index * channels + c)), index)
+        vector_store(offset(y, c), best)
+        indices_store(offset(argmax, c), where)
+
+
+@kernel
 def max_pool(
-    start, end, number, x_address, y_address, argmax_address, in_h, in_w, channels, kernel_h, kernel_w,
+    start, end, number, x_address, y_address, argmax_address, n_images, in_h, in_w, channels, kernel_h, kernel_w,
     stride_h, stride_w, pad_top, pad_left, out_h, out_w,
 ):  # fmt: skip
     """Rows start..end of N * OH. The first pixel of a window stands until a larger one, or a NaN, comes."""
     x, y, argmax = pointer_like(number, x_address), pointer_like(number, y_address), int32_pointer(argmax_address)
+    lanes = lanes_of(x)
+    overshoot = -channels % lanes
+    y_end, x_end = end * out_w * channels, n_images * in_h * in_w * channels
     for row in range(start, end):
         n = row // out_h
         image = offset(x, n * in_h * in_w * channels)
         h0, h1 = clipped(row - n * out_h, stride_h, pad_top, in_h, kernel_h)
         for ow in range(out_w):
             w0, w1 = clipped(ow, stride_w, pad_left, in_w, kernel_w)
+            at = (row * out_w + ow) * channels
+            # Too many elements may be written where they are this thread's (and so overwritten next), and read inside x.
+            last = (n * in_h * in_w + (h1 - 1) * in_w + w1) * channels
+            if at + channels + overshoot <= y_end and last + overshoot <= x_end:
+                max_pool_vectors(image, in_w, channels, h0, h1, w0, w1, offset(y, at), offset(argmax, at))
+                continue
             best, where = offset(y, (row * out_w + ow) * channels), offset(argmax, (row * out_w + ow) * channels)
             source, place = offset(image, (h0 * in_w + w0) * channels), like(load(where, 0), h0 * in_w + w0)
             for c in range(channels):

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import math
 
-from kernels.numba_backend.memory import exp_of_negative, int64_pointer, kernel, like, load, offset, pointer_like, store
+from kernels.numba_backend.memory import (
+    exp_of_negative,
+    int64_pointer,
+    kernel,
+    lanes_of,
+    like,
+    load,
+    offset,
+    pointer_like,
+    store,
+)
+from kernels.numba_backend.vector import vector_lane, vector_load, vector_zero
 
 #: Rows that are added in the elements' own precision before they go to the double sum.
-BIAS_ROWS = 64
+BIAS_ROWS = 256
+#: Elements of a row that few channels are folded to, at most.
+BIAS_FOLDED = 512
 
 
 @kernel
@@ -37,31 +50,68 @@ def cross_entropy(start, end, number, logits_address, labels_address, dlogits_ad
 
 
 @kernel
-def bias(start, end, number, dy_address, db_address, part_address, total_address, n_rows, channels):
-    """db of channels start..end. `part` and `total` (doubles) are working memory for `channels` elements."""
-    dy, db = pointer_like(number, dy_address), pointer_like(number, db_address)
-    part = pointer_like(number, part_address)
-    total = pointer_like(0.0, total_address)
-    for c in range(start, end):
+def sum_rows(source, stride, n_rows, total):
+    """total[:lanes] += the sum over the rows of one vector of columns, in four sums: no addition waits for the one before."""
+    lanes = lanes_of(source)
+    a = b = c = d = vector_zero(source)
+    row = 0
+    while row + 4 <= n_rows:
+        at = offset(source, row * stride)
+        a = a + vector_load(at)
+        b = b + vector_load(offset(at, stride))
+        c = c + vector_load(offset(at, 2 * stride))
+        d = d + vector_load(offset(at, 3 * stride))
+        row += 4
+    while row < n_rows:
+        a = a + vector_load(offset(source, row * stride))
+        row += 1
+    part = (a + b) + (c + d)
+    for lane in range(lanes):
+        store(total, lane, load(total, lane) + float(vector_lane(part, lane)))
+
+
+@kernel
+def sum_columns(source, stride, n_rows, width, total):
+    """total[c] = the sum of column c, for c < width."""
+    lanes = lanes_of(source)
+    for c in range(width):
         store(total, c, 0.0)
     row = 0
     while row < n_rows:
-        stop = min(row + BIAS_ROWS, n_rows)
-        for c in range(start, end):
-            store(part, c, like(number, 0.0))
-        while row + 4 <= stop:  # four rows a pass: a quarter of the passes over `part`
-            a = offset(dy, row * channels)
-            b, d, e = offset(a, channels), offset(a, 2 * channels), offset(a, 3 * channels)
-            for c in range(start, end):
-                store(part, c, load(part, c) + ((load(a, c) + load(b, c)) + (load(d, c) + load(e, c))))
-            row += 4
-        while row < stop:
-            a = offset(dy, row * channels)
-            for c in range(start, end):
-                store(part, c, load(part, c) + load(a, c))
-            row += 1
-        for c in range(start, end):
-            store(total, c, load(total, c) + float(load(part, c)))
+        n = min(BIAS_ROWS, n_rows - row)
+        block = offset(source, row * stride)
+        c = 0
+        while c + lanes <= width:
+            sum_rows(offset(block, c), stride, n, offset(total, c))
+            c += lanes
+        while c < width:
+            part = like(load(source, 0), 0.0)
+            for i in range(n):
+                part += load(block, i * stride + c)
+            store(total, c, load(total, c) + float(part))
+            c += 1
+        row += n
+
+
+@kernel
+def bias(start, end, number, dy_address, db_address, total_address, n_rows, channels):
+    """db of channels start..end. `total` (doubles) is working memory for the channels, or for `folded` of them."""
+    dy, db = pointer_like(number, dy_address), pointer_like(number, db_address)
+    total, lanes = pointer_like(0.0, total_address), lanes_of(dy)
+    if start == 0 and end == channels and channels % lanes != 0 and channels * lanes <= BIAS_FOLDED and n_rows >= 2 * lanes:
+        # few channels: as many rows as a vector has lanes are taken for one long row, so that vectors are full; then that is folded
+        wide_rows = n_rows // lanes
+        sum_columns(dy, channels * lanes, wide_rows, channels * lanes, total)
+        for c in range(channels):
+            db_c = 0.0
+            for i in range(lanes):
+                db_c += load(total, i * channels + c)
+            for row in range(wide_rows * lanes, n_rows):
+                db_c += float(load(dy, row * channels + c))
+            store(db, c, like(number, db_c))
+        return
+    mine = offset(total, start)
+    sum_columns(offset(dy, start), channels, n_rows, end - start, mine)
     for c in range(start, end):
         store(db, c, like(number, load(total, c)))
 

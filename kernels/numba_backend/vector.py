@@ -122,6 +122,16 @@ def vector_sum(typingctx, value):
 
 
 @intrinsic
+def vector_lane(typingctx, value, lane):
+    """Return one number of a vector."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.extract_element(arguments[0], builder.trunc(arguments[1], ir.IntType(32)))
+
+    return value.dtype(value, types.intp), codegen
+
+
+@intrinsic
 def larger_and_where(typingctx, best, where, value, index):
     """Return (best, where) with `value` and `index` in the lanes where value > best or value is NaN."""
     lanes = best.lanes
