@@ -79,6 +79,27 @@ def int64_pointer(typingctx, address):
 
 
 @intrinsic
+def float64_pointer(typingctx, address):
+    """Return `address` as a pointer to float64."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.float64)(address), codegen
+
+
+@intrinsic
+def element_bytes(typingctx, number):
+    """Return the size of numbers of this type, a constant."""
+    size = number.bitwidth // 8
+
+    def codegen(context, builder, signature, arguments):
+        return context.get_constant(types.intp, size)
+
+    return types.intp(number), codegen
+
+
+@intrinsic
 def offset(typingctx, pointer, n):
     """Return pointer + n elements."""
 

@@ -61,7 +61,7 @@ def scatter_pixel(s, image, oh, ow, taps, dx, group, end):
         else:
             for kw in range(s.kernel_w):
                 w = ow * s.stride_w + kw * s.dilation_w - s.pad_left
-                if 0 <= w and w < s.in_w:
+                if w >= 0 and w < s.in_w:
                     add_run(offset(row, w * s.in_c), offset(taps, kh * run + kw * channels), channels, end)
 
 

@@ -10,6 +10,7 @@ emitted as LLVM instructions, since a loop over a Python array of accumulators w
     neighbouring pixels   a_row = channels  a_k = 1           (direct convolution; outer: rows of the kernel)
     taps of an image      offsets[i]        a_k = channels    (its gradient for the weights; outer: rows of the image)
     transformed tiles     a_row = 1         a_k = channels    (Winograd's gradient for the weights)
+    a few rows            as they are stored, and b too       (products of few rows)
 """
 
 from __future__ import annotations
@@ -116,3 +117,7 @@ tap_tile_1 = _make("tap_tile_1", 1, by_offsets=True, accumulates=True)
 tap_tile_2 = _make("tap_tile_2", 2, by_offsets=True, accumulates=True)
 gradient_tile_1 = _make("gradient_tile_1", 1, rows=GRADIENT_ROWS, accumulates=True)
 gradient_tile_2 = _make("gradient_tile_2", 2, rows=GRADIENT_ROWS, accumulates=True)
+#: Vectors of columns that very few rows take at once.
+SKINNY_VECTORS = 8
+skinny_1, skinny_8 = _make("skinny_1", 1, rows=1), _make("skinny_8", SKINNY_VECTORS, rows=1)
+skinny_2x8 = _make("skinny_2x8", SKINNY_VECTORS, rows=2)

@@ -195,7 +195,12 @@ def _binary(name: str):
     return intrinsic(operation)
 
 
-_OPERATIONS = {operator.add: _binary("fadd"), operator.sub: _binary("fsub"), operator.mul: _binary("fmul")}
+_OPERATIONS = {
+    operator.add: _binary("fadd"),
+    operator.sub: _binary("fsub"),
+    operator.mul: _binary("fmul"),
+    operator.truediv: _binary("fdiv"),
+}
 
 
 def _overload(operation, implementation) -> None:
