@@ -176,9 +176,9 @@ def max_pool2d_backward(cnp.ndarray dy, cnp.ndarray argmax, cnp.ndarray out, int
 
 
 cdef int run_avg_pool2d(const Call* c, double* value) noexcept nogil:
-    cdef Py_ssize_t row
-    for row in prange(c.window.batch * c.window.out_h, num_threads=c.n_threads, schedule="static"):
-        avg_pool_row(&c.window, row, c.x, c.out, c.flag)
+    cdef Py_ssize_t rows = c.window.batch * c.window.out_h, share = (rows + c.n_threads - 1) // c.n_threads, t
+    for t in prange(c.n_threads, num_threads=c.n_threads, schedule="static"):
+        avg_pool_rows(&c.window, min(rows, t * share), min(rows, (t + 1) * share), c.x, c.out, c.flag)
     return SUCCESS
 
 

@@ -32,6 +32,7 @@ cdef extern from "support.h" nogil:
     void vector_store(real* p, vector v)
     vector vector_zero()
     vector vector_relu(vector v)
+    vector vector_divide(vector v, real divisor)
     ctypedef int64_t lanes "depthbench_lanes"
     lanes vector_wins(vector v, vector best)
     vector vector_select(lanes mask, vector yes, vector no)

@@ -35,20 +35,19 @@ cdef void max_pool_pixel(const Window* s, const real* image, Py_ssize_t h0, Py_s
                     argmax[c] = index
 
 
-cdef inline void max_pool_vectors(const Window* s, const real* image, Py_ssize_t h0, Py_ssize_t h1, Py_ssize_t w0,
-                                  Py_ssize_t w1, real* y, int32_t* argmax) noexcept nogil:
+cdef inline void max_pool_vectors(const Window* s, const real* image, Py_ssize_t h0, Py_ssize_t rows, Py_ssize_t w0,
+                                  Py_ssize_t columns, real* y, int32_t* argmax) noexcept nogil:
     # The same, LANES channels at a time and without branches; up to LANES - 1 channels too many are read and written.
     cdef Py_ssize_t h, w, c = 0
-    cdef int32_t index
+    cdef int32_t index, first = <int32_t>(h0 * s.in_w + w0)
     cdef vector best, v
     cdef lanes where, wins
     while c < s.channels:
-        index = <int32_t>(h0 * s.in_w + w0)
-        best = vector_load(image + index * s.channels + c)
-        where = lanes_of(index)
-        for h in range(h0, h1):
-            for w in range(w0, w1):
-                index = <int32_t>(h * s.in_w + w)
+        best = vector_load(image + first * s.channels + c)
+        where = lanes_of(first)
+        for h in range(rows):
+            for w in range(1 if h == 0 else 0, columns):
+                index = first + <int32_t>(h * s.in_w + w)
                 v = vector_load(image + index * s.channels + c)
                 wins = vector_wins(v, best)
                 best = vector_select(wins, v, best)
@@ -74,7 +73,10 @@ cdef void max_pool_rows(const Window* s, Py_ssize_t row0, Py_ssize_t row1, const
             # Too many elements may be written where they are this thread's (and so overwritten next), and read inside x.
             if (at + s.channels + overshoot <= y_end
                     and image + ((h1 - 1) * s.in_w + w1) * s.channels + overshoot <= x_end):
-                max_pool_vectors(s, x + image, h0, h1, w0, w1, y + at, argmax + at)
+                if h1 - h0 == 2 and w1 - w0 == 2:  # nearly every window there is: its loops vanish
+                    max_pool_vectors(s, x + image, h0, 2, w0, 2, y + at, argmax + at)
+                else:
+                    max_pool_vectors(s, x + image, h0, h1 - h0, w0, w1 - w0, y + at, argmax + at)
             else:
                 max_pool_pixel(s, x + image, h0, h1, w0, w1, y + at, argmax + at)
             at += s.channels
@@ -101,43 +103,99 @@ cdef inline real divisor_of(const Window* s, bint include_pad, Py_ssize_t n_pixe
     return <real>(s.kernel_h * s.kernel_w if include_pad else n_pixels)
 
 
-cdef void avg_pool_row(const Window* s, Py_ssize_t row, const real* x, real* y, bint include_pad) noexcept nogil:
-    cdef Py_ssize_t n = row // s.out_h, oh = row % s.out_h, ow, h, w, c, h0, h1, w0, w1
-    cdef const real* image = x + n * s.in_h * s.in_w * s.channels
-    cdef const real* source
-    cdef real* total
+cdef inline void avg_pool_window(const Window* s, const real* corner, Py_ssize_t rows, Py_ssize_t columns, real divisor,
+                                 Py_ssize_t channels, real* y) noexcept nogil:
+    # The mean of a window, LANES channels at a time: where `channels` is more than there are, too many are read and written.
+    cdef Py_ssize_t c = 0, h, w
+    cdef vector total
+    cdef real rest
+    while c + LANES <= channels:
+        total = vector_zero()
+        for h in range(rows):
+            for w in range(columns):
+                total = total + vector_load(corner + (h * s.in_w + w) * s.channels + c)
+        vector_store(y + c, vector_divide(total, divisor))
+        c += LANES
+    while c < channels:
+        rest = 0
+        for h in range(rows):
+            for w in range(columns):
+                rest = rest + corner[(h * s.in_w + w) * s.channels + c]
+        y[c] = rest / divisor
+        c += 1
+
+
+cdef void avg_pool_rows(const Window* s, Py_ssize_t row0, Py_ssize_t row1, const real* x, real* y,
+                        bint include_pad) noexcept nogil:
+    # Rows row0..row1 of N * OH, on this thread.
+    cdef Py_ssize_t row, n, oh, ow, h0, h1, w0, w1, first, channels, at = row0 * s.out_w * s.channels
+    cdef Py_ssize_t whole = (s.channels + LANES - 1) // LANES * LANES
+    cdef Py_ssize_t y_end = row1 * s.out_w * s.channels, x_end = s.batch * s.in_h * s.in_w * s.channels
     cdef real divisor
-    h0, h1 = first_of(oh, s.stride_h, s.pad_top), end_of(oh, s.stride_h, s.pad_top, s.kernel_h, s.in_h)
-    for ow in range(s.out_w):
-        w0, w1 = first_of(ow, s.stride_w, s.pad_left), end_of(ow, s.stride_w, s.pad_left, s.kernel_w, s.in_w)
-        total = y + (row * s.out_w + ow) * s.channels
-        clear_run(total, s.channels)
-        for h in range(h0, h1):
-            for w in range(w0, w1):
-                source = image + (h * s.in_w + w) * s.channels
-                for c in range(s.channels):
-                    total[c] = total[c] + source[c]
-        divisor = divisor_of(s, include_pad, (h1 - h0) * (w1 - w0))
-        for c in range(s.channels):
-            total[c] = total[c] / divisor
+    for row in range(row0, row1):
+        n = row // s.out_h
+        oh = row - n * s.out_h
+        h0, h1 = first_of(oh, s.stride_h, s.pad_top), end_of(oh, s.stride_h, s.pad_top, s.kernel_h, s.in_h)
+        for ow in range(s.out_w):
+            w0, w1 = first_of(ow, s.stride_w, s.pad_left), end_of(ow, s.stride_w, s.pad_left, s.kernel_w, s.in_w)
+            first = ((n * s.in_h + h0) * s.in_w + w0) * s.channels
+            channels = whole
+            if at + whole > y_end or first + ((h1 - h0 - 1) * s.in_w + w1 - w0 - 1) * s.channels + whole > x_end:
+                channels = s.channels
+            divisor = divisor_of(s, include_pad, (h1 - h0) * (w1 - w0))
+            if h1 - h0 == 2 and w1 - w0 == 2:
+                avg_pool_window(s, x + first, 2, 2, divisor, channels, y + at)
+            else:
+                avg_pool_window(s, x + first, h1 - h0, w1 - w0, divisor, channels, y + at)
+            at += s.channels
+
+
+cdef inline void avg_pool_add(const Window* s, const real* slope, Py_ssize_t rows, Py_ssize_t columns, real divisor,
+                              bint alone, real* corner) noexcept nogil:
+    # slope / divisor added to each pixel of a window, or written where no other window meets it
+    cdef Py_ssize_t c = 0, h, w
+    cdef vector share
+    cdef real rest
+    cdef real* target
+    while c + LANES <= s.channels:
+        share = vector_divide(vector_load(slope + c), divisor)
+        for h in range(rows):
+            for w in range(columns):
+                target = corner + (h * s.in_w + w) * s.channels + c
+                if alone:
+                    vector_store(target, share)
+                else:
+                    vector_store(target, vector_load(target) + share)
+        c += LANES
+    while c < s.channels:
+        rest = slope[c] / divisor
+        for h in range(rows):
+            for w in range(columns):
+                target = corner + (h * s.in_w + w) * s.channels + c
+                target[0] = rest if alone else target[0] + rest
+        c += 1
 
 
 cdef void avg_pool_spread(const Window* s, Py_ssize_t n, const real* dy, real* dx, bint include_pad) noexcept nogil:
     # Windows may overlap: one thread has a whole image.
-    cdef Py_ssize_t oh, ow, h, w, c, h0, h1, w0, w1
+    cdef Py_ssize_t oh, ow, h0, h1, w0, w1
     cdef real* image = dx + n * s.in_h * s.in_w * s.channels
-    cdef real* target
+    cdef real* corner
     cdef const real* slope
     cdef real divisor
-    memset(image, 0, s.in_h * s.in_w * s.channels * sizeof(real))
+    cdef bint alone = s.stride_h >= s.kernel_h and s.stride_w >= s.kernel_w
+    # where windows lie beside each other without a gap, every pixel is written
+    if not (alone and s.stride_h == s.kernel_h and s.stride_w == s.kernel_w
+            and s.out_h * s.stride_h - s.pad_top >= s.in_h and s.out_w * s.stride_w - s.pad_left >= s.in_w):
+        memset(image, 0, s.in_h * s.in_w * s.channels * sizeof(real))
     for oh in range(s.out_h):
         h0, h1 = first_of(oh, s.stride_h, s.pad_top), end_of(oh, s.stride_h, s.pad_top, s.kernel_h, s.in_h)
         for ow in range(s.out_w):
             w0, w1 = first_of(ow, s.stride_w, s.pad_left), end_of(ow, s.stride_w, s.pad_left, s.kernel_w, s.in_w)
             slope = dy + ((n * s.out_h + oh) * s.out_w + ow) * s.channels
+            corner = image + (h0 * s.in_w + w0) * s.channels
             divisor = divisor_of(s, include_pad, (h1 - h0) * (w1 - w0))
-            for h in range(h0, h1):
-                for w in range(w0, w1):
-                    target = image + (h * s.in_w + w) * s.channels
-                    for c in range(s.channels):
-                        target[c] = target[c] + slope[c] / divisor
+            if alone and h1 - h0 == 2 and w1 - w0 == 2:
+                avg_pool_add(s, slope, 2, 2, divisor, True, corner)
+            else:
+                avg_pool_add(s, slope, h1 - h0, w1 - w0, divisor, alone, corner)

@@ -54,6 +54,11 @@ static inline __attribute__((always_inline)) depthbench_vector vector_relu(depth
     return (depthbench_vector)((depthbench_lanes)v & ~negative);
 }
 
+static inline __attribute__((always_inline)) depthbench_vector vector_divide(depthbench_vector v, depthbench_real divisor)
+{
+    return v / divisor;
+}
+
 /* Lanes where `v` takes the place of `best` in max pooling: it is larger, or it is NaN. */
 static inline __attribute__((always_inline)) depthbench_lanes vector_wins(depthbench_vector v, depthbench_vector best)
 {

@@ -1,9 +1,9 @@
 """Calls as data: a compiled function and a block of memory with its arguments, worked out once and run many times.
 
-A call from Python turns each argument from an object into a number, some microseconds in all: as long as a small kernel takes. So a
-`Task` can be *bound*: its arguments are written into a block, and one compiled entry, made per function and types, reads them
-from there. All entries look alike to their caller, entry(block, work) -> code, so that a compiled loop runs a whole list of them,
-without Python in between; the twin of cython_backend/call.pxi.
+A call from Python turns each argument from an object into a number, some microseconds in all: as long as a small kernel
+takes. So a `Task` can be *bound*: its arguments are written into a block, and one compiled entry, made per function and
+types, reads them from there. All entries look alike to their caller, entry(block, work) -> code, so that a compiled loop runs
+a whole list of them, without Python in between; the twin of cython_backend/call.pxi.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 ::
 
                  forward                      gradient for the input        gradient for the weights
+    planar       as direct, and few filters                                 as direct, and few filters
     direct       1..8 channels, stride 1                                    1..8 channels, stride 1
     scatter                                   few channels, or a stride
     winograd     3x3, vectors of channels     3x3, vectors of channels      3x3, vectors of channels
@@ -16,6 +17,7 @@ from __future__ import annotations
 from kernels.numba_backend.direct import add_sums, direct_forward, direct_weights
 from kernels.numba_backend.memory import element_bytes, kernel, like, load, pointer_like, store
 from kernels.numba_backend.pack import Patches, clear_run
+from kernels.numba_backend.planar import planar_forward, planar_weights
 from kernels.numba_backend.product import PATCHES, PATCHES_TRANSPOSED, product
 from kernels.numba_backend.scatter import scatter_images
 from kernels.numba_backend.separate import separately
@@ -54,6 +56,7 @@ def transpose_filters(number, w_address, target_address, n_taps, n_c, out_c, fir
 
 call_product, call_transpose_filters = separately(product), separately(transpose_filters)
 call_direct_forward, call_direct_weights, call_add_sums = map(separately, (direct_forward, direct_weights, add_sums))
+call_planar_forward, call_planar_weights = separately(planar_forward), separately(planar_weights)
 call_scatter_images = separately(scatter_images)
 call_transform_filters, call_winograd_tiles = separately(transform_filters), separately(winograd_tiles)
 call_winograd_gradient_tiles, call_write_filters = separately(winograd_gradient_tiles), separately(write_filters)
@@ -67,6 +70,12 @@ def forward_directly(work, number, s, x, w, bias, y, activation):
     """y of images with few channels."""
     call_direct_forward(0, s.batch, work, number, s, x, w, bias, y, activation)
     return 0
+
+
+@kernel
+def forward_planar(work, number, s, x, w, bias, y, activation):
+    """y of images with few channels and few filters."""
+    return call_planar_forward(work, number, s, x, w, bias, y, activation)
 
 
 @kernel
@@ -144,6 +153,14 @@ def weights_directly(work, number, s, sum_elements, x, dy, dw):
     call_direct_weights(0, s.batch, rest, number, s, x, dy, work)
     call_add_sums(number, s, work, 1, sum_elements, dw)
     return 0
+
+
+@kernel
+def weights_planar(work, number, s, sum_elements, x, dy, dw):
+    """dw of images with few channels and few filters."""
+    if call_planar_weights(work, number, s, x, dy, dw):
+        return 0
+    return weights_directly(work, number, s, sum_elements, x, dy, dw)
 
 
 @kernel

@@ -47,7 +47,7 @@ def bind(name: str, arguments: tuple):
 
 
 def _product(n_threads, m, n, k, c, c_stride, alpha, beta, bias, activation, operands):
-    """C = act(alpha A B + beta C + bias) on several threads; `c` and `bias` are addresses, alpha and beta numbers of C's dtype."""
+    """C = act(alpha A B + beta C + bias); `c` and `bias` are addresses, alpha and beta numbers of C's dtype."""
     code = elementwise.CODES[activation]
     size = alpha.itemsize
     if m == 0 or n == 0:

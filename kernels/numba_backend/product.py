@@ -188,7 +188,7 @@ def finish(m, n, c_address, c_stride, beta, bias_address, activation, parts_addr
         activate(activation, row, row, n)
 
 
-# -- products of very few rows: nothing would be read often enough to pay for packing. The twin of cython_backend/skinny.pxi ------
+# -- products of very few rows: nothing would be read often enough to pay for packing (cython_backend/skinny.pxi)
 
 
 SKINNY_ROWS = 4

@@ -1,5 +1,5 @@
-"""The gradient for the input, the other way round: what each output pixel sends to each of its taps is added into dX ("col2im").
-The twin of cython_backend/scatter.pxi, which says when that is the better way.
+"""The gradient for the input, the other way round: what each output pixel sends to each of its taps is added into dX
+("col2im"). The twin of cython_backend/scatter.pxi, which says when that is the better way.
 """
 
 from __future__ import annotations

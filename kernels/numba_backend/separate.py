@@ -1,7 +1,8 @@
 """Calls from compiled code to compiled code by address.
 
-Numba builds every function that a function calls into it once more, and optimises all of it anew. For the large ones that takes seconds,
-each time. What is called by way of `separately` is compiled once for each type of its arguments, whoever calls it.
+Numba builds every function that a function calls into it once more, and optimises all of it anew. For the large ones that
+takes seconds, each time. What is called by way of `separately` is compiled once for each type of its arguments, whoever calls
+it.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """Each kernel on one thread, as a `Task`: one compiled function and its arguments.
 
-What each builder gets has been checked (``kernels/api/``); the order of the arguments is the reference's, without the thread count.
+What each builder gets has been checked (``kernels/api/``); the order of the arguments is the reference's, without the
+number of threads.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from kernels.numba_backend import convolution, direct, elementwise, pooling, product, scatter, training, winograd
+from kernels.numba_backend import convolution, direct, elementwise, planar, pooling, product, scatter, training, winograd
 from kernels.numba_backend.calls import OUT_OF_RANGE, SUCCESS, Task, address_of, end_of
 from kernels.numba_backend.memory import VECTOR_BYTES, float64_pointer, kernel, store
 from kernels.numba_backend.sizes import sizes_of
@@ -51,6 +52,8 @@ def conv2d(x, w, bias, out, geometry, activation) -> Task:
     code, addresses = elementwise.CODES[activation], (address_of(bias), address_of(out))
     if direct.prefers_direct(s, 1):
         arguments = _real(x), s, address_of(x), address_of(w), *addresses, code
+        if planar.prefers_planar(s, VECTOR_BYTES // size):
+            return Task(convolution.forward_planar, arguments, size * planar.forward_elements(s), keeps)
         return Task(convolution.forward_directly, arguments, size * direct.forward_elements(s), keeps)
     p = convolution.patches_of_input(geometry)
     operands = address_of(x), end_of(x), address_of(w), end_of(w), *addresses, code
@@ -83,6 +86,9 @@ def conv2d_backward_weight(dy, x, out, geometry) -> Task:
     if direct.prefers_direct(s, 1):
         sums = direct.sum_elements(s)
         arguments = _real(x), s, sums, address_of(x), address_of(dy), address_of(out)
+        if planar.prefers_planar(s, VECTOR_BYTES // size):
+            n = max(planar.weight_elements(s), sums + direct.weight_elements(s))
+            return Task(convolution.weights_planar, arguments, size * n + 64, keeps)
         return Task(convolution.weights_directly, arguments, size * (sums + direct.weight_elements(s)) + 64, keeps)
     p = convolution.patches_of_input(geometry)
     operands = address_of(x), end_of(x), address_of(dy), end_of(dy), address_of(out)

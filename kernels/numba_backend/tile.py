@@ -11,6 +11,7 @@ emitted as LLVM instructions, since a loop over a Python array of accumulators w
     taps of an image      offsets[i]        a_k = channels    (its gradient for the weights; outer: rows of the image)
     transformed tiles     a_row = 1         a_k = channels    (Winograd's gradient for the weights)
     a few rows            as they are stored, and b too       (products of few rows)
+    few filters           a_row = 1         a_k = filters     (b: neighbouring pixels)
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class _Loop:
 def _make(name: str, n_vectors: int, *, rows: int = TILE_ROWS, by_offsets: bool = False, accumulates: bool = False):
     """Return the intrinsic tile(outer, depth, a, a_row, a_k, a_outer, b, b_k, b_outer, c, c_row).
 
-    With `by_offsets`, `a_row` is a pointer to the int64 offsets of the rows; with `accumulates` the sums begin with what is in c.
+    With `by_offsets`, `a_row` is a pointer to the int64 offsets of the rows; with `accumulates` the sums begin with what c
+    holds.
     """
 
     def tile(typingctx, outer, depth, a, a_row, a_k, a_outer, b, b_k, b_outer, c, c_row):
@@ -121,3 +123,58 @@ gradient_tile_2 = _make("gradient_tile_2", 2, rows=GRADIENT_ROWS, accumulates=Tr
 SKINNY_VECTORS = 8
 skinny_1, skinny_8 = _make("skinny_1", 1, rows=1), _make("skinny_8", SKINNY_VECTORS, rows=1)
 skinny_2x8 = _make("skinny_2x8", SKINNY_VECTORS, rows=2)
+
+#: Vectors of positions in a tile of few filters: 24 accumulators where there are 32 registers, else 12.
+PLANAR_VECTORS = 4 if TILE_ROWS == 12 else 2
+planar_tile_1 = _make("planar_tile_1", PLANAR_VECTORS, rows=1, accumulates=True)
+planar_tile_2 = _make("planar_tile_2", PLANAR_VECTORS, rows=2, accumulates=True)
+planar_tile_4 = _make("planar_tile_4", PLANAR_VECTORS, rows=4, accumulates=True)
+planar_tile_6 = _make("planar_tile_6", PLANAR_VECTORS, rows=6, accumulates=True)
+
+
+def _make_lane_products(name: str, taps: int, filters: int):
+    """Return the intrinsic products(n, x, offsets, d, d_plane, total), for n numbers in whole vectors:
+
+    total[t, f, lane] += sum over the vectors of x[offsets[t] + i + lane] * d[f * d_plane + i + lane]
+    """
+
+    def products(typingctx, n, x, offsets, d, d_plane, total):
+        lanes, align = lanes_of_type(x.dtype), x.dtype.bitwidth // 8
+
+        def codegen(context, builder, signature, arguments):
+            count, x_at, offsets_at, d_at, plane, total_at = arguments
+            word = ir.IntType(64)
+            vector = ir.VectorType(context.get_value_type(x.dtype), lanes)
+
+            def vector_at(pointer, distance):
+                return builder.bitcast(builder.gep(pointer, [distance]), vector.as_pointer())
+
+            places = [vector_at(total_at, word(i * lanes)) for i in range(taps * filters)]
+            rows = [builder.gep(x_at, [builder.load(builder.gep(offsets_at, [word(t)]))]) for t in range(taps)]
+            columns = [builder.gep(d_at, [builder.mul(plane, word(f))]) for f in range(filters)]
+            loop = _Loop(builder, "positions", [builder.load(at, align=align) for at in places])
+            at = builder.mul(loop.index, word(lanes))
+            slopes = [builder.load(vector_at(column, at), align=align) for column in columns]
+            sums = []
+            for t, row in enumerate(rows):
+                values = builder.load(vector_at(row, at), align=align)
+                for f, slope in enumerate(slopes):
+                    product = builder.fmul(values, slope, flags=CONTRACT)
+                    sums.append(builder.fadd(loop.values[t * filters + f], product, flags=CONTRACT))
+            loop.close(sums, builder.sdiv(count, word(lanes)))
+            for place, value in zip(places, sums, strict=True):
+                builder.store(value, place, align=align)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, x, offsets, d, types.intp, total), codegen
+
+    products.__name__ = products.__qualname__ = name
+    return intrinsic(products)
+
+
+lane_products_1x1, lane_products_nx1, lane_products_1x2, lane_products_nx2, *_rest = (
+    _make_lane_products(f"lane_products_{taps}x{filters}", taps, filters)
+    for filters in (1, 2, 4, 6)
+    for taps in (1, PLANAR_VECTORS)
+)
+lane_products_1x4, lane_products_nx4, lane_products_1x6, lane_products_nx6 = _rest

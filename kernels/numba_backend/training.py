@@ -99,7 +99,7 @@ def bias(start, end, number, dy_address, db_address, total_address, n_rows, chan
     dy, db = pointer_like(number, dy_address), pointer_like(number, db_address)
     total, lanes = pointer_like(0.0, total_address), lanes_of(dy)
     if start == 0 and end == channels and channels % lanes != 0 and channels * lanes <= BIAS_FOLDED and n_rows >= 2 * lanes:
-        # few channels: as many rows as a vector has lanes are taken for one long row, so that vectors are full; then that is folded
+        # few channels: as many rows as a vector has lanes are taken for one long row, so that vectors are full
         wide_rows = n_rows // lanes
         sum_columns(dy, channels * lanes, wide_rows, channels * lanes, total)
         for c in range(channels):

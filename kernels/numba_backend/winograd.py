@@ -1,8 +1,8 @@
 """3x3 convolutions of many channels in 4 / 9 of the multiplications: F(2x2, 3x3) of Lavin & Gray (CVPR 2016). The twin of
 cython_backend/winograd.pxi, which has the formulas and the layouts.
 
-Sums of infinities cancel to NaN in other places than in the plain sum. So each function says whether all it wrote is finite; where not,
-the caller computes everything anew by packing.
+Sums of infinities cancel to NaN in other places than in the plain sum. So each function says whether all it wrote is finite;
+where not, the caller computes everything anew by packing.
 """
 
 from __future__ import annotations

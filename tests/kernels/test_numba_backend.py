@@ -21,18 +21,39 @@ import numba
 
 import kernels
 from kernels.cases import edge_cases
-from kernels.numba_backend import convolution, elementwise, memory, parallel, pooling, product, tile, training
+from kernels.numba_backend import (
+    calls,
+    convolution,
+    direct,
+    elementwise,
+    memory,
+    parallel,
+    planar,
+    pooling,
+    product,
+    scatter,
+    singles,
+    tile,
+    training,
+    winograd,
+)  # fmt: skip
 from kernels.spec import SPECS
 from kernels.validation import outputs
 
 DTYPES = ["float32", "float64"]
 KERNELS = [spec.name for spec in SPECS]
 
-#: Every function that Python calls: one compiled version per dtype, whatever the arrays are like.
+#: Every function that Python calls, or that is called by address: one compiled version per dtype, whatever the arrays are like.
 ENTRIES = (
-    product.product, product.finish, convolution.transpose_filters, pooling.max_pool, pooling.max_pool_backward,
-    pooling.avg_pool, pooling.avg_pool_backward, elementwise.forward, elementwise.backward, training.cross_entropy,
-    training.bias, training.sgd, training.adam,
+    product.product, product.finish, product.whole_product, product.skinny_product, product.without_depth,
+    convolution.transpose_filters, convolution.forward_directly, convolution.forward_planar, convolution.forward_packed,
+    convolution.forward_winograd, convolution.input_scattered, convolution.input_packed, convolution.input_winograd,
+    convolution.weights_directly, convolution.weights_planar, convolution.weights_packed, convolution.weights_winograd,
+    direct.direct_forward, direct.direct_weights, direct.add_sums, planar.planar_forward, planar.planar_weights,
+    scatter.scatter_images, winograd.transform_filters, winograd.winograd_tiles, winograd.winograd_gradient_tiles,
+    winograd.write_filters, pooling.max_pool, pooling.max_pool_backward, pooling.avg_pool, pooling.avg_pool_backward,
+    elementwise.forward, elementwise.backward, training.cross_entropy, training.bias, training.sgd, training.adam,
+    singles._max_pool, singles._avg_pool, singles._activate, singles._bias, singles._sgd, singles._adam, calls.run_one,
 )  # fmt: skip
 
 
@@ -47,22 +68,22 @@ def address(x: np.ndarray) -> int:
 
 # -- the tile --------------------------------------------------------------------------------------------------------
 
-TILES = {
-    (1, True): tile.tile_by_rows_1, (2, True): tile.tile_by_rows_2,
-    (1, False): tile.tile_by_columns_1, (2, False): tile.tile_by_columns_2,
-}  # fmt: skip
+TILES = {1: tile.tile_1, 2: tile.tile_2}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("n_vectors", "by_rows"), TILES)
+@pytest.mark.parametrize("by_rows", [True, False])
+@pytest.mark.parametrize("n_vectors", TILES)
 def test_tile_is_the_product_of_its_panels(n_vectors, by_rows, dtype, rng, wall, wall_stands):
-    instructions, pointer_like = TILES[n_vectors, by_rows], memory.pointer_like
+    instructions, pointer_like = TILES[n_vectors], memory.pointer_like
+    rows, columns = memory.TILE_ROWS, n_vectors * memory.VECTOR_BYTES // np.dtype(dtype).itemsize
+    a_row, a_k = (tile.A_STRIDE, 1) if by_rows else (1, rows)
 
     @numba.njit
     def call(depth, number, a, b, c):
-        instructions(depth, pointer_like(number, a), pointer_like(number, b), pointer_like(number, c))
+        a, b, c = pointer_like(number, a), pointer_like(number, b), pointer_like(number, c)
+        instructions(1, depth, a, a_row, a_k, 0, b, columns, 0, c, columns)
 
-    rows, columns = memory.TILE_ROWS, n_vectors * memory.VECTOR_BYTES // np.dtype(dtype).itemsize
     for depth in (1, 2, 7, tile.BLOCK_DEPTH):
         a, b = rng.standard_normal((rows, depth)).astype(dtype), rng.standard_normal((depth, columns)).astype(dtype)
         panel = np.full((rows, tile.A_STRIDE), np.nan, dtype)
@@ -79,9 +100,45 @@ def test_tile_is_the_product_of_its_panels(n_vectors, by_rows, dtype, rng, wall,
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("by_offsets", [True, False])
+def test_tiles_add_to_what_is_there_over_several_lines(by_offsets, dtype, rng, wall, wall_stands):
+    """Two loops, rows anywhere in memory, sums that go on: what the direct and the planar convolutions are made of."""
+    lanes = memory.VECTOR_BYTES // np.dtype(dtype).itemsize
+    outer, depth = 3, 5
+    rows = memory.TILE_ROWS if by_offsets else 6
+    n_vectors = 2 if by_offsets else tile.PLANAR_VECTORS
+    columns = n_vectors * lanes
+    a = rng.standard_normal((outer, rows, depth)).astype(dtype)
+    b = rng.standard_normal((outer, depth, columns)).astype(dtype)
+    start = rng.standard_normal((rows, columns)).astype(dtype)
+    offsets = np.arange(rows) * depth
+    instructions, pointer_like = tile.tap_tile_2 if by_offsets else tile.planar_tile_6, memory.pointer_like
+    int64_pointer, a_outer, b_outer = memory.int64_pointer, rows * depth, depth * columns
+
+    if by_offsets:
+
+        @numba.njit
+        def call(number, a, row, b, c):
+            a, b, c = pointer_like(number, a), pointer_like(number, b), pointer_like(number, c)
+            instructions(outer, depth, a, int64_pointer(row), 1, a_outer, b, columns, b_outer, c, columns)
+    else:
+
+        @numba.njit
+        def call(number, a, row, b, c):
+            a, b, c = pointer_like(number, a), pointer_like(number, b), pointer_like(number, c)
+            instructions(outer, depth, a, depth, 1, a_outer, b, columns, b_outer, c, columns)
+
+    c = wall(start.copy())
+    call(np.dtype(dtype).type(0), address(a), address(offsets), address(b), address(c))
+    expected = start + np.einsum("oik,okj->ij", a.astype(np.longdouble), b.astype(np.longdouble))
+    np.testing.assert_allclose(c, expected.astype(np.float64), rtol=0, atol=100 * np.finfo(dtype).eps)
+    assert wall_stands(c)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_tile_uses_the_widest_vectors(backend, dtype):
     """Guards the speed: the compiled product holds vectors as wide as the CPU's, not a loop over elements."""
-    backend.gemm(np.ones((2, 2), dtype), np.ones((2, 2), dtype))
+    backend.gemm(np.ones((8, 8), dtype), np.ones((8, 8), dtype))
     lanes = memory.VECTOR_BYTES // np.dtype(dtype).itemsize
     real = {"float32": "float", "float64": "double"}[dtype]
     names = {"float32": numba.float32, "float64": numba.float64}
@@ -184,9 +241,13 @@ def test_no_array_makes_a_kernel_compile_again(backend, kernel, tmp_path):
             for a, e in zip(actual, expected, strict=True):
                 np.testing.assert_array_equal(a, e)
         assert [len(entry.signatures) for entry in ENTRIES] == compiled
-    assert all(len(entry.signatures) <= len(DTYPES) for entry in ENTRIES), [
-        (entry.__name__, entry.signatures) for entry in ENTRIES if len(entry.signatures) > len(DTYPES)
-    ]
+    versions = {entry.__name__: versions_of(entry) for entry in ENTRIES}
+    assert {name: found for name, found in versions.items() if len(found) > len(DTYPES)} == {}
+
+
+def versions_of(entry) -> list[tuple]:
+    """Return the types that a function was compiled for; those with constants in them are parts of the functions they stand in."""
+    return [s for s in entry.signatures if not any(isinstance(kind, numba.types.Literal) for kind in s)]
 
 
 def as_map(x: np.ndarray, path) -> np.memmap:
@@ -236,6 +297,39 @@ def test_one_thread_asks_for_no_pool(backend, monkeypatch, rng):
     backend.tanh(x)
     with pytest.raises(pytest.fail.Exception):
         backend.gemm(x, x, n_threads=2)
+
+
+def test_the_clock_of_programs_is_that_of_python(backend):
+    @numba.njit
+    def read():
+        return calls.nanoseconds()
+
+    read()
+    before, reading, after = time.perf_counter_ns(), read(), time.perf_counter_ns()
+    assert before <= reading <= after
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_arguments_come_out_of_a_block_as_they_went_in(dtype):
+    """Integers of all signs, truth, reals of one kind among those of another, and named tuples."""
+    real = np.dtype(dtype).type
+    window = pooling.Window(*range(-6, 6))
+    found = np.zeros(16)
+
+    @memory.kernel
+    def spread(work, place, flag, small, s, wide):
+        target = memory.float64_pointer(place)
+        memory.store(target, 0, float(work))
+        memory.store(target, 1, 1.0 if flag else 0.0)
+        memory.store(target, 2, float(small))
+        memory.store(target, 3, float(s.batch + s.out_w))
+        memory.store(target, 4, wide)
+        return 7
+
+    task = calls.Task(spread, (address(found), True, real(-1.5), window, np.float64(1e300)), 64, (found,))
+    assert calls.Bound(task, lambda code: code)() == 7
+    assert found[0] == calls.memory.address(64)
+    assert found[1:5].tolist() == [1.0, -1.5, -1.0, 1e300]
 
 
 @pytest.mark.parametrize("shape", [(200, 150, 40), (8, 5000, 12)], ids=["rows divided", "depth divided"])
