@@ -44,6 +44,7 @@ cdef extern from "support.h" nogil:
     real real_from_bits(bits_t bits)
     bits_t bits_from_real(real x)
     void prefetch_lines(const real* p, long bytes)
+    void prefetch_for_reading(const real* p, long bytes)
     void* workspace(int slot, size_t bytes)
 
 cnp.import_array()

@@ -130,6 +130,12 @@ static inline __attribute__((always_inline)) void prefetch_lines(const depthbenc
         __builtin_prefetch((const char *)p + i, 1, 2);
 }
 
+static inline __attribute__((always_inline)) void prefetch_for_reading(const depthbench_real *p, long bytes)
+{
+    for (long i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const char *)p + i, 0, 3);
+}
+
 /* The clock of time.perf_counter_ns. */
 static inline int64_t nanoseconds(void)
 {
