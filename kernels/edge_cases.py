@@ -29,6 +29,20 @@ from kernels.spec import BY_NAME
 
 #: (name, M, K, N, what else). 12x32 and the like are register tiles; 1 more and 1 less leaves ragged edges.
 _GEMM = (
+    ("dot", 1, 997, 1, {}),
+    ("dot_bias", 1, 131, 1, {"bias": True, "activation": "relu"}),
+    ("dot_beta", 1, 7, 1, {"alpha": 0.5, "beta": 2.0, "out": "normal"}),
+    ("one_column", 67, 301, 1, {}),
+    ("one_column_bias", 67, 31, 1, {"bias": True}),
+    ("one_column_transposed_a", 45, 130, 1, {"transpose_a": True}),
+    ("one_column_transposed_b", 45, 130, 1, {"transpose_b": True, "beta": 0.5, "out": "normal"}),
+    ("few_columns_1", 3, 77, 5, {"transpose_b": True}),
+    ("few_columns_2", 2, 300, 7, {"transpose_b": True, "bias": True}),
+    ("few_columns_3", 4, 9, 15, {"transpose_b": True, "transpose_a": True}),
+    ("outer_wide", 19, 1, 35, {}),
+    ("outer_bias", 33, 1, 17, {"bias": True, "activation": "tanh", "alpha": -0.5}),
+    ("outer_beta", 7, 1, 64, {"transpose_a": True, "beta": 1.0, "out": "normal"}),
+    ("outer_transposed_b", 9, 1, 40, {"transpose_b": True}),
     ("one", 1, 1, 1, {}),
     ("primes", 7, 13, 5, {}),
     ("row", 1, 37, 19, {}),

@@ -109,6 +109,7 @@ class Network:
         self._outputs: dict[int, Rows] = {}
         #: For each kernels that were used: their tracer, and (samples, layers) -> forward and backward pass.
         self._traced: dict[Kernels, tuple[Tracer, OrderedDict[tuple[int, int], tuple[Pass, Pass | None]]]] = {}
+        self._norms: dict[Kernels, tuple] = {}  # kernels -> the bound call of squared_weights, and what it writes
         self._bind(parameters)
 
     @property
@@ -249,6 +250,18 @@ class Network:
             layer.bind_kernels(self._tracer if self._traceable else kernels, self.n_threads)
         for shard in self._shards:
             shard.use_kernels(kernels)
+
+    def squared_weights(self) -> float:
+        """Return the sum of the squares of all weights (not of the biases), for the loss's L2 term."""
+        if self.kernels not in self._norms:
+            weights, out = self.vector[: self.n_weights], np.empty((1, 1), self.dtype)
+            # a product of ours: BLAS would start threads of its own for long vectors
+            call = self.kernels.bind("gemm", weights[None], weights[:, None], out=out, n_threads=1)
+            call.label = "loss/L2 term"
+            self._norms[self.kernels] = call, out
+        call, out = self._norms[self.kernels]
+        call()
+        return float(out[0, 0])
 
     def forward(self, x: np.ndarray, *, n_layers: int | None = None) -> np.ndarray:
         """Return the output for x (N, \\*input_shape): a view of the network's buffer, valid until the next call.

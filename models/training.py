@@ -111,9 +111,7 @@ def training_step(
     decay = 0.0
     if alpha:
         decay = alpha / weight_sum(weight, n)
-        weights = network.vector[: network.n_weights]
-        # einsum, not dot: BLAS would start threads of its own for long vectors
-        value += 0.5 * decay * float(np.einsum("i,i->", weights, weights))
+        value += 0.5 * decay * network.squared_weights()
     optimizer.update(
         network.kernels, network.vector, network.gradient, weight_decay=decay, n_threads=network.n_threads
     )

@@ -116,7 +116,8 @@ class _RecordedBinding(Binding):
         start = recorder._clock()
         result = self.run()
         end = recorder._clock()
-        recorder._raw.append((self.kernel, recorder._label, start, end, self.arguments, self.options, self.result))
+        label = self.label or recorder._label
+        recorder._raw.append((self.kernel, label, start, end, self.arguments, self.options, self.result))
         return result
 
 

@@ -355,6 +355,8 @@ cdef int run_product(const Product* p, int n_threads) noexcept nogil:
         return 0
     if prefers_skinny(p):
         return skinny_product(p)
+    if prefers_outer(p, n_threads):
+        return outer_product(p)
     if p.n == 1 and n_threads == 1 and p.c_stride == 1 and p.bias == NULL and p.a.kind == STRIDED:
         turned = p[0]  # A b = (b' A')', a product of one row
         turned.a, turned.b = p.b, p.a

@@ -1,6 +1,7 @@
 # Products with very few rows, as in the prediction of one sample: nothing would be read often enough to pay for packing.
 #
 #   B as stored          rows of B are read along; each row of A has up to eight vectors of C in registers
+#   one column of A      times one row of B: written as it is
 #   B transposed         eight columns at a time are scalar products along the memory; of fewer, each has several sums
 #
 # Legend: i row, j column, k depth.
@@ -145,4 +146,28 @@ cdef int skinny_product(const Product* p) noexcept nogil:
     if p.activation != ACT_NONE:
         for i in range(p.m):
             activate_row(p.activation, p.c + i * p.c_stride, p.n)
+    return 0
+
+
+cdef bint prefers_outer(const Product* p, int n_threads) noexcept nogil:
+    return p.k == 1 and p.a.kind == STRIDED and p.b.column_stride == 1 and n_threads == 1
+
+
+cdef int outer_product(const Product* p) noexcept nogil:
+    # One column times one row: each element is written once, and nothing is added up.
+    cdef Py_ssize_t i, j
+    cdef real* c
+    cdef real a
+    for i in range(p.m):
+        a = p.a.data[i * p.a.row_stride]
+        c = p.c + i * p.c_stride
+        j = 0
+        while j + LANES <= p.n:
+            finish_run(p, c + j, j, a * vector_load(p.b.data + j))
+            j += LANES
+        while j < p.n:
+            c[j] = p.alpha * (a * p.b.data[j]) + (p.beta * c[j] if p.beta != 0 else 0) + (p.bias[j] if p.bias != NULL else 0)
+            j += 1
+        if p.activation != ACT_NONE:
+            activate_row(p.activation, c, p.n)
     return 0

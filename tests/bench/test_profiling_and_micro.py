@@ -60,7 +60,7 @@ def test_every_call_of_a_step_is_there(lenet5_step):
     assert names.count("conv2d") == 2
     assert names.count("conv2d_backward_weight") == 2
     assert names.count("conv2d_backward_input") == 1, "the first layer has no gradient for its input"
-    assert names.count("gemm") == 3 + 3 + 3
+    assert names.count("gemm") == 3 + 3 + 3 + 1, "forward, two gradients, and the sum of the squared weights"
     assert names.count("max_pool2d") == names.count("max_pool2d_backward") == 2
     assert names.count("softmax_cross_entropy") == 1
     assert names.count("sgd_update") == 2, "weights decay, biases do not"
