@@ -7,7 +7,8 @@
     tile.py            register tiles: sums of products that stay in registers
     pack.py            matrices and image patches -> panels
     product.py         blocking around the tile; products of few rows
-    direct.py  planar.py  scatter.py  winograd.py    the ways a convolution goes beside packing; convolution.py has them together
+    direct.py  planar.py  scatter.py  winograd.py    the ways a convolution goes beside packing
+    convolution.py     all ways of a convolution, each as one function on one thread
     pooling.py  elementwise.py  training.py          single passes over memory
     separate.py        calls between compiled functions by address
     calls.py           tasks: compiled functions with their arguments; bound, and as programs

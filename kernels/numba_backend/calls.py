@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import llvmlite.ir as ir
@@ -25,6 +25,8 @@ from kernels.numba_backend.memory import int64_pointer, kernel, load, store
 from kernels.numba_backend.parallel import run
 from kernels.numba_backend.separate import call_by_address, compiled
 
+#: A bound call that needs no more working memory than this has its own, so that nothing has to be looked up when it is called.
+OWN_BYTES = 2**16
 #: What a compiled function returns: all is well, or an index points outside.
 SUCCESS, OUT_OF_RANGE = 0, 2
 
@@ -177,8 +179,8 @@ def nanoseconds(typingctx):
 
 @kernel
 def run_one(entry, block, work):
-    """Run one call."""
-    return invoke(entry, block, work)
+    """Run one call; returns False where an index points outside."""
+    return invoke(entry, block, work) != OUT_OF_RANGE
 
 
 @kernel
@@ -199,18 +201,43 @@ def run_calls(calls_address, n, work, times_address):
 # -- bound calls, and programs of them ------------------------------------------------------------------------------------
 
 
-class Bound:
-    """A task with its arguments in a block; `answer` makes of its code what the kernel returns."""
+class Bound(partial):
+    """A task with its arguments in a block, to be called without any; returns False where an index points outside.
 
-    __slots__ = ("_answer", "_block", "_entry", "_keeps", "entry", "place", "work_bytes")
+    Attributes
+    ----------
+    entry, place : int
+        Addresses of the compiled entry and of the block.
+    work_bytes : int
+        Working memory that whoever runs the entry has to bring along. A little is its own.
+    """
 
-    def __init__(self, task: Task, answer: Callable[[int], Any]):
-        self._entry = _entry(task.function, tuple(typeof(a) for a in task.arguments))
-        self._block, self._keeps, self._answer = _block(task.arguments), task.keeps, answer
-        self.entry, self.place, self.work_bytes = self._entry.address, address_of(self._block), task.work_bytes
+    def __new__(cls, task: Task):
+        entry = _entry(task.function, tuple(typeof(a) for a in task.arguments))
+        block, own = _block(task.arguments), np.empty(min(task.work_bytes, OWN_BYTES) + 64, np.uint8)
+        if task.work_bytes <= OWN_BYTES:
+            self = super().__new__(cls, run_one, entry.address, address_of(block), -(-address_of(own) // 64) * 64)
+        else:
+            self = super().__new__(cls, _run_with_memory, entry.address, address_of(block), task.work_bytes)
+        self.entry, self.place, self.work_bytes = entry.address, address_of(block), task.work_bytes
+        self._keeps = entry, block, own, task.keeps
+        return self
 
-    def __call__(self) -> Any:
-        return self._answer(run_one(self.entry, self.place, memory.address(self.work_bytes)))
+
+def _run_with_memory(entry: int, place: int, work_bytes: int) -> bool:
+    return run_one(entry, place, memory.address(work_bytes))
+
+
+class BoundLoss:
+    """A bound call that returns what it leaves in `loss`."""
+
+    def __init__(self, bound: Bound, loss: np.ndarray):
+        self._bound, self._loss = bound, loss
+        self.entry, self.place, self.work_bytes = bound.entry, bound.place, bound.work_bytes
+
+    def __call__(self) -> float:
+        self._bound()
+        return float(self._loss[0])
 
 
 class Program:
@@ -229,10 +256,10 @@ class Program:
     def replace(self, i: int, call: Callable[[], Any]) -> None:
         """Put another call in the place of call i."""
         self._calls[i] = call
-        self._whole = all(isinstance(c, Bound) for c in self._calls)
-        if isinstance(call, Bound):
+        self._whole = all(isinstance(c, Bound | BoundLoss) for c in self._calls)
+        if isinstance(call, Bound | BoundLoss):
             self._table[i] = call.entry, call.place
-        self._work_bytes = max((c.work_bytes for c in self._calls if isinstance(c, Bound)), default=0)
+        self._work_bytes = max((c.work_bytes for c in self._calls if isinstance(c, Bound | BoundLoss)), default=0)
 
     @property
     def times(self) -> np.ndarray | None:

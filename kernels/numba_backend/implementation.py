@@ -11,7 +11,7 @@ import numpy as np
 
 from kernels.numba_backend import calls, convolution, direct, elementwise, pooling, scatter, singles, training, winograd
 from kernels.numba_backend import product as gemm_driver
-from kernels.numba_backend.calls import OUT_OF_RANGE, Bound, address_of, end_of, memory
+from kernels.numba_backend.calls import Bound, BoundLoss, address_of, end_of, memory
 from kernels.numba_backend.memory import TILE_ROWS, VECTOR_BYTES
 from kernels.numba_backend.parallel import parts, run
 from kernels.numba_backend.product import NO_PATCHES, PATCHES, PATCHES_TRANSPOSED, STRIDED
@@ -23,14 +23,6 @@ _MIN_ELEMENTS, _MIN_PRODUCTS = 16384, 100_000
 program, run_together = calls.Program, calls.run_together
 
 
-def _nothing(code: int) -> None:
-    return None
-
-
-def _is_inside(code: int) -> bool:
-    return code != OUT_OF_RANGE
-
-
 def bind(name: str, arguments: tuple):
     """Return a call of a kernel that is checked already, to be run again and again."""
     *given, n_threads = arguments
@@ -38,9 +30,8 @@ def bind(name: str, arguments: tuple):
         return partial(globals()[name], *arguments)
     if name == "softmax_cross_entropy":
         loss = np.empty(1)
-        return Bound(singles.softmax_cross_entropy(*given, loss), lambda code: float(loss[0]))
-    answer = _is_inside if name == "max_pool2d_backward" else _nothing
-    return Bound(getattr(singles, name)(*given), answer)
+        return BoundLoss(Bound(singles.softmax_cross_entropy(*given, loss)), loss)
+    return Bound(getattr(singles, name)(*given))
 
 
 # -- matrices -------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from kernels.numba_backend.elementwise import RELU, activate
 from kernels.numba_backend.memory import (
     TILE_ROWS,
     VECTOR_BYTES,
+    element_bytes,
     kernel,
     lanes_of,
     like,
@@ -47,6 +48,10 @@ STRIDED, PATCHES, PATCHES_TRANSPOSED = 0, 1, 2
 BLOCK_ROWS, BLOCK_COLUMNS = 240, 2048
 #: Elements of float32 in a vector: more than those of float64, so that one size of buffers serves both.
 MAX_LANES = VECTOR_BYTES // 4
+#: A is read where it is for at most so many columns of C, B for at most so many tiles of rows (docs/decisions/0014).
+IN_PLACE_COLUMNS, IN_PLACE_TILES = 8 * MAX_LANES, 4
+#: Sums as long as this, into a C as small as that, are read in place also where a tile hangs over the edge.
+LONG_DEPTH, SMALL_PRODUCT = 512, 16384
 NO_PATCHES = Patches(*(0,) * len(Patches._fields))
 
 #: Elements of the working memory of one thread: the panels of A, one line, one tile, then the panels of B.
@@ -100,33 +105,87 @@ def write_tile(tile, width, c, c_stride, rows, columns, alpha, beta, bias, has_b
 
 
 @kernel
+def run_tile(form, width, depth, a, a_step, b, b_k, tile):
+    """One tile. Form 0: A packed by rows; 1: by columns; 2: rows in place; 3: columns in place."""
+    lanes = lanes_of(tile)
+    if width > lanes:
+        if form == 0:
+            tile_2(1, depth, a, A_STRIDE, 1, 0, b, b_k, 0, tile, 2 * lanes)
+        elif form == 1:
+            tile_2(1, depth, a, 1, TILE_ROWS, 0, b, b_k, 0, tile, 2 * lanes)
+        elif form == 2:
+            tile_2(1, depth, a, a_step, 1, 0, b, b_k, 0, tile, 2 * lanes)
+        else:
+            tile_2(1, depth, a, 1, a_step, 0, b, b_k, 0, tile, 2 * lanes)
+    elif form == 0:
+        tile_1(1, depth, a, A_STRIDE, 1, 0, b, b_k, 0, tile, lanes)
+    elif form == 1:
+        tile_1(1, depth, a, 1, TILE_ROWS, 0, b, b_k, 0, tile, lanes)
+    elif form == 2:
+        tile_1(1, depth, a, a_step, 1, 0, b, b_k, 0, tile, lanes)
+    else:
+        tile_1(1, depth, a, 1, a_step, 0, b, b_k, 0, tile, lanes)
+
+
+@kernel
+def multiply_panel(
+    form, a, a_step, tile_step, b, b_k, width, tile, c, c_stride, rows, columns, depth, alpha, beta, bias, has_bias,
+    activation, last,
+):  # fmt: skip
+    """All rows of a block of C, one panel of B."""
+    i = 0
+    while i < rows:
+        run_tile(form, width, depth, offset(a, i // TILE_ROWS * tile_step), a_step, b, b_k, tile)
+        write_tile(
+            tile, width, offset(c, i * c_stride), c_stride, min(TILE_ROWS, rows - i), columns, alpha, beta, bias, has_bias,
+            activation, last,
+        )  # fmt: skip
+        i += TILE_ROWS
+
+
+@kernel
 def multiply_block(
-    by_rows, a_panels, b_panels, tile, c, c_stride, rows, columns, depth, alpha, beta, bias, has_bias, activation, last
-):
-    """All tiles of one block of C."""
+    form, a, a_step, tile_step, b, b_row, in_place, b_panels, tile, c, c_stride, rows, columns, depth, alpha, beta, bias,
+    has_bias, activation, last,
+):  # fmt: skip
+    """All tiles of one block of C. Its first `in_place` columns of B are read where they are, the others from panels."""
     lanes = lanes_of(tile)
     j = 0
     while j < columns:
         width = 2 * lanes if columns - j > lanes else lanes
-        b = offset(b_panels, j * depth)
-        i = 0
-        while i < rows:
-            a = offset(a_panels, i * A_STRIDE)
-            if width > lanes:
-                if by_rows:
-                    tile_2(1, depth, a, A_STRIDE, 1, 0, b, 2 * lanes, 0, tile, 2 * lanes)
-                else:
-                    tile_2(1, depth, a, 1, TILE_ROWS, 0, b, 2 * lanes, 0, tile, 2 * lanes)
-            elif by_rows:
-                tile_1(1, depth, a, A_STRIDE, 1, 0, b, lanes, 0, tile, lanes)
-            else:
-                tile_1(1, depth, a, 1, TILE_ROWS, 0, b, lanes, 0, tile, lanes)
-            write_tile(
-                tile, width, offset(c, i * c_stride + j), c_stride, min(TILE_ROWS, rows - i), min(width, columns - j),
-                alpha, beta, offset(bias, j), has_bias, activation, last,
-            )  # fmt: skip
-            i += TILE_ROWS
+        if j < in_place:
+            width = 2 * lanes if in_place - j > lanes else lanes
+            panel, b_k = offset(b, j), b_row
+        else:
+            panel, b_k = offset(b_panels, (j - in_place) * depth), width
+        multiply_panel(
+            form, a, a_step, tile_step, panel, b_k, width, tile, offset(c, j), c_stride, rows, min(width, columns - j),
+            depth, alpha, beta, offset(bias, j), has_bias, activation, last,
+        )  # fmt: skip
         j += width
+
+
+@kernel
+def reads_a_in_place(number, kind, row_stride, column_stride, n):
+    """Whether packing A would cost more than it saves; rows a multiple of a page apart would share one set of the cache."""
+    if kind != STRIDED or n > IN_PLACE_COLUMNS:
+        return False
+    if column_stride == 1:
+        return row_stride * element_bytes(number) % 1024 != 0
+    return row_stride == 1
+
+
+@kernel
+def readable_depth(m, n, k, kind, a_row_stride, a_column_stride, b_row_stride, b_column_stride, lanes):
+    """Up to which depth a tile that hangs over the edge of A or B still reads inside of them (the beginning of the next row).
+
+    For long sums into a small C alone, where packing would be most of the work.
+    """
+    if kind != STRIDED or k < LONG_DEPTH or m * n > SMALL_PRODUCT:
+        return 0
+    if a_row_stride != 1 or b_column_stride != 1 or a_column_stride < m or b_row_stride < n:
+        return 0
+    return max(0, k - max((TILE_ROWS - 1) // a_column_stride, (2 * lanes - 1) // b_row_stride) - 1)
 
 
 @kernel
@@ -141,32 +200,60 @@ def product(
     c, bias = pointer_like(alpha, c_address), pointer_like(alpha, bias_address)
     work = pointer_like(alpha, work_address)
     line, tile, b_panels = offset(work, LINE), offset(work, TILE), offset(work, PANELS_B)
+    lanes, has_bias = lanes_of(tile), bias_address != 0
     by_columns = kind == PATCHES_TRANSPOSED or (kind == STRIDED and a_row_stride == 1 and a_column_stride != 1)
+    packed_form, packed_step = (1 if by_columns else 0), TILE_ROWS * A_STRIDE
+    a_in_place = reads_a_in_place(alpha, kind, a_row_stride, a_column_stride, n)
+    here_form, here_step = (3, a_column_stride) if by_columns else (2, a_row_stride)
+    b_in_place = b_column_stride == 1 and (i_end - i_begin <= IN_PLACE_TILES * TILE_ROWS or b_row_stride <= 2 * lanes)
+    # equal parts of the depth, so that the last one is not a short one that pays for a whole pass over C
+    n_parts = -(-(k_end - k_begin) // BLOCK_DEPTH)
+    most_depth = -(-(k_end - k_begin) // max(n_parts, 1))
+    readable = 0
+    if a_in_place and b_in_place:
+        readable = readable_depth(
+            i_end - i_begin, n, k_end, kind, a_row_stride, a_column_stride, b_row_stride, b_column_stride, lanes
+        )
     j = 0
     while j < n:
         columns = min(BLOCK_COLUMNS, n - j)
         k = k_begin
         while k < k_end:
-            depth = min(BLOCK_DEPTH, k_end - k)
-            pack_b(b, b_row_stride, b_column_stride, b_end, j, columns, k, depth, b_panels)
+            depth = min(most_depth, k_end - k)
+            if k < readable and readable < k + depth:
+                depth = readable - k
+            over = k + depth <= readable
+            in_place = columns if over else columns // (2 * lanes) * (2 * lanes) if b_in_place else 0
+            pack_b(b, b_row_stride, b_column_stride, b_end, j + in_place, columns - in_place, k, depth, b_panels)
+            b_here = offset(b, k * b_row_stride + j)
+            now, last = beta if k == k_begin else like(alpha, 1.0), k + depth == k_end
             i = i_begin
             while i < i_end:
                 rows = min(BLOCK_ROWS, i_end - i)
-                if kind == PATCHES:
-                    pack_patches(p, a, a_end, i, rows, k, depth, work)
-                elif kind == PATCHES_TRANSPOSED:
-                    pack_patches_transposed(p, a, a_end, i, rows, k, depth, work, line)
-                elif by_columns:
-                    pack_columns(a, a_column_stride, i, rows, k, depth, work, line)
-                else:
-                    pack_rows(a, a_row_stride, a_column_stride, i, rows, k, depth, work)
-                multiply_block(
-                    not by_columns, work, b_panels, tile, offset(c, i * c_stride + j), c_stride, rows, columns, depth,
-                    alpha, beta if k == k_begin else like(alpha, 1.0), offset(bias, j), bias_address != 0, activation,
-                    k + depth == k_end,
-                )  # fmt: skip
+                target, whole = offset(c, i * c_stride + j), 0
+                if a_in_place:
+                    whole = rows if over else rows // TILE_ROWS * TILE_ROWS
+                    multiply_block(
+                        here_form, offset(a, i * a_row_stride + k * a_column_stride), here_step, TILE_ROWS * a_row_stride,
+                        b_here, b_row_stride, in_place, b_panels, tile, target, c_stride, whole, columns, depth, alpha, now,
+                        offset(bias, j), has_bias, activation, last,
+                    )  # fmt: skip
+                if whole < rows:
+                    if kind == PATCHES:
+                        pack_patches(p, a, a_end, i, rows, k, depth, work)
+                    elif kind == PATCHES_TRANSPOSED:
+                        pack_patches_transposed(p, a, a_end, i, rows, k, depth, work, line)
+                    elif by_columns:
+                        pack_columns(a, a_column_stride, i + whole, rows - whole, k, depth, work, line)
+                    else:
+                        pack_rows(a, a_row_stride, a_column_stride, i + whole, rows - whole, k, depth, work)
+                    multiply_block(
+                        packed_form, work, 0, packed_step, b_here, b_row_stride, in_place, b_panels, tile,
+                        offset(target, whole * c_stride), c_stride, rows - whole, columns, depth, alpha, now,
+                        offset(bias, j), has_bias, activation, last,
+                    )  # fmt: skip
                 i += BLOCK_ROWS
-            k += BLOCK_DEPTH
+            k += depth
         j += BLOCK_COLUMNS
 
 
@@ -290,6 +377,36 @@ def skinny_dots(m, n, k, a, a_row, b, b_column, tile, c, c_stride, alpha, beta, 
                 tile, MAX_LANES, offset(line, j), c_stride, 1, columns, alpha, beta, offset(bias, j), has_bias, activation, True
             )
             j += columns
+
+
+@kernel
+def outer_product(
+    work_address, m, n, c_address, c_stride, alpha, beta, bias_address, activation, a_address, a_row_stride, b_address
+):
+    """One column times one row: each element is written once, and nothing is added up."""
+    a, b, c = pointer_like(alpha, a_address), pointer_like(alpha, b_address), pointer_like(alpha, c_address)
+    bias, lanes, zero = pointer_like(alpha, bias_address), lanes_of(c), like(alpha, 0.0)
+    for i in range(m):
+        row, factor = offset(c, i * c_stride), load(a, i * a_row_stride)
+        j = 0
+        while j + lanes <= n:
+            value = vector_of(alpha) * (vector_of(factor) * vector_load(offset(b, j)))
+            if beta != zero:
+                value = value + vector_of(beta) * vector_load(offset(row, j))
+            if bias_address != 0:
+                value = value + vector_load(offset(bias, j))
+            vector_store(offset(row, j), value)
+            j += lanes
+        while j < n:
+            number = alpha * (factor * load(b, j))
+            if beta != zero:
+                number += beta * load(row, j)
+            if bias_address != 0:
+                number += load(bias, j)
+            store(row, j, number)
+            j += 1
+        activate(activation, row, row, n)
+    return 0
 
 
 @kernel

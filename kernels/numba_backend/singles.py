@@ -33,6 +33,8 @@ def gemm(a, b, out, alpha, beta, bias, activation) -> Task:
     if product.prefers_skinny(m, a_column, b_row, b_column):
         operands = address_of(a), a_row, a_column, address_of(b), b_row, b_column
         return Task(product.skinny_product, (m, n, k, *target, *operands), size * product.skinny_elements(k), keeps)
+    if k == 1 and b_column == 1:
+        return Task(product.outer_product, (m, n, *target, address_of(a), a_row, address_of(b)), 0, keeps)
     if n == 1 and bias is None and product.prefers_skinny(1, b_row, a_column, a_row):  # A b = (b' A')', of one row
         operands = address_of(b), b_column, b_row, address_of(a), a_column, a_row
         target = address_of(out), m, alpha, beta, 0, code
