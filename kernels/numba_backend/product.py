@@ -165,6 +165,9 @@ def multiply_block(
         j += width
 
 
+call_multiply_block = separately(multiply_block)
+
+
 @kernel
 def reads_a_in_place(number, kind, row_stride, column_stride, n):
     """Whether packing A would cost more than it saves; rows a multiple of a page apart would share one set of the cache."""
@@ -233,7 +236,7 @@ def product(
                 target, whole = offset(c, i * c_stride + j), 0
                 if a_in_place:
                     whole = rows if over else rows // TILE_ROWS * TILE_ROWS
-                    multiply_block(
+                    call_multiply_block(
                         here_form, offset(a, i * a_row_stride + k * a_column_stride), here_step, TILE_ROWS * a_row_stride,
                         b_here, b_row_stride, in_place, b_panels, tile, target, c_stride, whole, columns, depth, alpha, now,
                         offset(bias, j), has_bias, activation, last,
@@ -247,7 +250,7 @@ def product(
                         pack_columns(a, a_column_stride, i + whole, rows - whole, k, depth, work, line)
                     else:
                         pack_rows(a, a_row_stride, a_column_stride, i + whole, rows - whole, k, depth, work)
-                    multiply_block(
+                    call_multiply_block(
                         packed_form, work, 0, packed_step, b_here, b_row_stride, in_place, b_panels, tile,
                         offset(target, whole * c_stride), c_stride, rows - whole, columns, depth, alpha, now,
                         offset(bias, j), has_bias, activation, last,

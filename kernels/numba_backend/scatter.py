@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from kernels.numba_backend.memory import TILE_ROWS, VECTOR_BYTES, kernel, lanes_of, like, load, offset, pointer_like, store
 from kernels.numba_backend.pack import clear_run, pack_b, pack_rows
-from kernels.numba_backend.product import BLOCK_COLUMNS, BLOCK_ROWS, multiply_block
+from kernels.numba_backend.product import BLOCK_COLUMNS, BLOCK_ROWS, call_multiply_block
 from kernels.numba_backend.sizes import Sizes
 from kernels.numba_backend.tile import A_STRIDE, BLOCK_DEPTH
 from kernels.numba_backend.vector import vector_load, vector_store
@@ -87,7 +87,7 @@ def scatter_images(n0, n1, work_address, number, s, dy_address, w_address, dx_ad
         while i < i_end:
             rows = min(BLOCK_ROWS, i_end - i)
             pack_rows(offset(dy, group * n_out), s.out_c, 1, i, rows, 0, n_out, panels)
-            multiply_block(
+            call_multiply_block(
                 0, panels, 0, TILE_ROWS * A_STRIDE, b_panels, 0, 0, b_panels, tile, taps, columns, rows, columns, n_out,
                 one, zero, taps, False, 0, True,
             )  # fmt: skip
