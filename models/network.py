@@ -41,7 +41,7 @@ CACHED_BYTES = 3 * 2**20
 LEAST_TOGETHER = 8
 #: Sharing a batch out costs each thread a pass over all parameters (to pack them, to add up their gradients), and saves it
 #: the wait at the end of every kernel. It pays where each parameter has at least this many FLOPs to do for a sample: in
-#: convolutions. In dense layers, with 2, the threads divide the kernels.
+#: convolutions. In dense layers, with 2, the threads divide the kernels, in backends that do that cheaply.
 SHARED_FLOPS = 8
 
 
@@ -142,6 +142,8 @@ class Network:
         """Whether each thread takes a share of the samples through all layers, and not each kernel for itself."""
         if self.n_threads == 1 or not self._traceable or not self.kernels.runs_together:
             return False
+        if not self.kernels.divides_calls:
+            return True
         flops = sum(layer.flops for layer in self.layers)
         return flops >= SHARED_FLOPS * self.n_parameters
 

@@ -27,6 +27,8 @@ from kernels.validation import allowances, compare, outputs
 #: A round lasts at least this long, so that reading the clock (about 50 ns) weighs nothing.
 ROUND_S = 0.5e-3
 MIN_ROUNDS, MAX_ROUNDS = 5, 50
+#: From so many calls in a row on, most of them find their data where the one before has left them.
+WARM_LOOPS = 4
 #: Threads spin after their work in case there is more: OpenMP's for about a millisecond (PyTorch brings an OpenMP of its own),
 #: OpenBLAS's for 2**26 cycles, some 20 ms. One contestant's spinning must not cost the next one a core.
 REST_S = 25e-3
@@ -203,6 +205,8 @@ class Result:
 
     Attributes
     ----------
+    resident_bytes : int
+        What passes through the caches between two timings: the call's own bytes, or those of all contestants.
     aa_ratio : float, optional
         Of a second, independent contestant of the same backend to the first: how much of a ratio is noise.
     """
@@ -215,6 +219,7 @@ class Result:
     n_bytes: int = 0
     timing: Timing | None = None
     aa_ratio: float | None = None
+    resident_bytes: int = 0
 
 
 def hold(
@@ -265,9 +270,11 @@ def hold(
         if name in timings and work is not None:
             again = AGAIN in racers and name == right[0]
             aa_ratio = timings[AGAIN].median_s / timings[name].median_s if again else None
+            warm = timings[name].loops >= WARM_LOOPS
             results[name] = Result(
-                name, None, found.first_call_s, work.shapes, work.flops, work.n_bytes, timings[name], aa_ratio
-            )
+                name, None, found.first_call_s, work.shapes, work.flops, work.n_bytes, timings[name], aa_ratio,
+                work.n_bytes * (1 if warm else len(racers)),
+            )  # fmt: skip
     return results
 
 

@@ -24,7 +24,9 @@ _SIDES = ("---", "---", "---", "--:", "---", "---", *["--:"] * 5)
 _HOW_TO_READ = (
     "Medians of interleaved calls, each checked against the reference before it was timed; kernels as networks call them, "
     "with their arguments bound. Of ceiling: the least time that the machine needs over the time taken, with the ceiling that "
-    "binds. The other columns are ratios: the time of the NumPy reference, or of the fastest variant of a peer, over this one."
+    "binds; for calls that are timed one at a time, in turn with others, the data of all of these pass through the caches in "
+    "between, so the memory that binds is what holds them all. The other columns are ratios: the time of the NumPy reference, or "
+    "of the fastest variant of a peer, over this one."
 )
 
 
@@ -50,7 +52,8 @@ def summary(outcome: Outcome, command: Sequence[str]) -> str:
 
     def of_ceiling(benchmark: dict) -> tuple[float | None, str | None]:
         info = benchmark["extra_info"]
-        found = rate(ceilings[info["dtype"], info["threads"]], benchmark["stats"]["median"], info["flops"], info["bytes"])
+        machine, work = ceilings[info["dtype"], info["threads"]], (info["flops"], info["bytes"], info.get("resident_bytes"))
+        found = rate(machine, benchmark["stats"]["median"], *work)
         return found.of_ceiling, found.bound
 
     lines = ["# Bars", "", "| what | setting | must | measured | met |", "|---|---|---|---|---|"]

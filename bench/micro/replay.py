@@ -67,6 +67,7 @@ def report(benchmark, group: str, about: dict[str, Any], result: Result) -> None
         validation="ok",
         flops=result.flops,
         bytes=result.n_bytes,
+        resident_bytes=result.resident_bytes,
         first_call_s=result.first_call_s,
         loops=result.timing.loops,
     )

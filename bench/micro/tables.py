@@ -57,7 +57,8 @@ def measured(outcome: Outcome) -> list[Measured]:
     found = []
     for benchmark in outcome.benchmarks:
         info, median_s = benchmark["extra_info"], benchmark["stats"]["median"]
-        rate = roofline.rate(ceilings[info["dtype"], info["threads"]], median_s, info["flops"], info["bytes"])
+        machine, work = ceilings[info["dtype"], info["threads"]], (info["flops"], info["bytes"], info.get("resident_bytes"))
+        rate = roofline.rate(machine, median_s, *work)
         reference_s = contests.get(_contest(benchmark))
         ratio = None if reference_s is None else reference_s / median_s
         peers = {family: time / median_s for family, time in fastest.get(_contest(benchmark), {}).items()}

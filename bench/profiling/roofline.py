@@ -32,8 +32,10 @@ class Roof:
     least_s: float
 
 
-def roof(ceilings: Ceilings, flops: float, n_bytes: float) -> Roof:
+def roof(ceilings: Ceilings, flops: float, n_bytes: float, resident_bytes: float | None = None) -> Roof:
     """Return the ceiling that binds `flops` of work on `n_bytes` of data.
+
+    `resident_bytes` is what passes through the caches between two runs of the work, where that is more than its own data.
 
     Examples
     --------
@@ -44,7 +46,7 @@ def roof(ceilings: Ceilings, flops: float, n_bytes: float) -> Roof:
     >>> roof(machine, flops=1e8, n_bytes=1e8).bound
     'DRAM'
     """
-    level = ceilings.level_for(n_bytes)
+    level = ceilings.level_for(max(n_bytes, resident_bytes or 0))
     compute_s = flops / (ceilings.fma_gflops * 1e9)
     memory_s = n_bytes / (level.gb_per_s * 1e9)
     return Roof("FMA", compute_s) if compute_s >= memory_s else Roof(level.name, memory_s)
@@ -82,9 +84,9 @@ class Rate:
         return self.least_s / self.seconds if self.seconds > 0 else 0.0
 
 
-def rate(ceilings: Ceilings, seconds: float, flops: float, n_bytes: float) -> Rate:
-    """Return the :class:`Rate` of one call."""
-    top = roof(ceilings, flops, n_bytes)
+def rate(ceilings: Ceilings, seconds: float, flops: float, n_bytes: float, resident_bytes: float | None = None) -> Rate:
+    """Return the :class:`Rate` of one call; see :func:`roof` for `resident_bytes`."""
+    top = roof(ceilings, flops, n_bytes, resident_bytes)
     return Rate(seconds, flops, n_bytes, top.least_s, top.bound)
 
 

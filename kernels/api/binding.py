@@ -178,6 +178,11 @@ class Binder:
         """Whether programs run at the same time in :meth:`run_together`; where not, they run one after the other."""
         return hasattr(self._impl, "run_together")
 
+    @property
+    def divides_calls(self) -> bool:
+        """Whether several threads make a single call faster: dividing it costs the backend less than a small call takes."""
+        return getattr(self._impl, "DIVIDES_CALLS", True)
+
     def program(self, bindings: Sequence[Binding]) -> Program:
         """Return bound calls as one thing to run.
 

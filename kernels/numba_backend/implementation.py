@@ -20,6 +20,9 @@ from kernels.numba_backend.sizes import sizes_of
 #: Fewer elements, or multiply-adds, than these are not worth a second thread.
 _MIN_ELEMENTS, _MIN_PRODUCTS = 16384, 100_000
 
+#: Threads are Python's: to hand work to one takes as long as a small call.
+DIVIDES_CALLS = False
+
 program, run_together = calls.Program, calls.run_together
 
 
