@@ -32,6 +32,8 @@ WARM_LOOPS = 4
 #: Threads spin after their work in case there is more: OpenMP's for about a millisecond (PyTorch brings an OpenMP of its own),
 #: OpenBLAS's for 2**26 cycles, some 20 ms. One contestant's spinning must not cost the next one a core.
 REST_S = 25e-3
+#: How long a contestant's threads run before the clock does: until then, those that had slept may share a core.
+WAKE_S = 10e-3
 MOST_RESTS = 12
 #: The second contestant of the fastest backend.
 AGAIN = "again"
@@ -135,6 +137,12 @@ def _round(call: Callable[[], Any], loops: int) -> float:
     return (time.perf_counter() - start) / loops
 
 
+def _wake(call: Callable[[], Any]) -> None:
+    end = time.perf_counter() + WAKE_S
+    while time.perf_counter() < end:
+        _round(call, 1)
+
+
 def interleave(
     contestants: Mapping[str, Callable[[], Any]], *, budget_s: float = 0.1, few_rounds: Sequence[str] = (),
     rest: bool = False,
@@ -175,7 +183,7 @@ def interleave(
                 if turn < plans[name]:
                     if rest:
                         time.sleep(REST_S)
-                        _round(contestants[name], 1)
+                        _wake(contestants[name])
                     timings[name].values_s.append(_round(contestants[name], timings[name].loops))
     finally:
         if was_collecting:

@@ -25,8 +25,8 @@ _HOW_TO_READ = (
     "Medians of interleaved calls, each checked against the reference before it was timed; kernels as networks call them, "
     "with their arguments bound. Of ceiling: the least time that the machine needs over the time taken, with the ceiling that "
     "binds; for calls that are timed one at a time, in turn with others, the data of all of these pass through the caches in "
-    "between, so the memory that binds is what holds them all. The other columns are ratios: the time of the NumPy reference, or "
-    "of the fastest variant of a peer, over this one."
+    "between, so the memory that binds is what holds them all. The other columns are ratios: the time of the NumPy reference, "
+    "or of the fastest variant of a peer, over this one."
 )
 
 
