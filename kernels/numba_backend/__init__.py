@@ -6,7 +6,7 @@
     vector.py          a register full of numbers as a value, with arithmetic
     tile.py            register tiles: sums of products that stay in registers
     pack.py            matrices and image patches -> panels
-    product.py         blocking around the tile; products of few rows
+    product.py         blocking around the tile; skinny.py has products of few rows
     direct.py  planar.py  scatter.py  winograd.py    the ways a convolution goes beside packing
     convolution.py     all ways of a convolution, each as one function on one thread
     pooling.py  elementwise.py  training.py          single passes over memory

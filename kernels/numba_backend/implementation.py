@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from kernels.numba_backend import calls, convolution, direct, elementwise, pooling, scatter, singles, training, winograd
+from kernels.numba_backend import calls, convolution, direct, elementwise, pooling, scatter, singles, skinny, training, winograd
 from kernels.numba_backend import product as gemm_driver
 from kernels.numba_backend.calls import Bound, BoundLoss, address_of, end_of, memory
 from kernels.numba_backend.memory import TILE_ROWS, VECTOR_BYTES
@@ -80,7 +80,7 @@ def gemm(a, b, out, alpha, beta, bias, activation, n_threads):
     (m, k), n, size = a.shape, b.shape[1], a.itemsize
     a_row, a_column = (s // size for s in a.strides)
     b_row, b_column = (s // size for s in b.strides)
-    if n_threads == 1 or m * n * k < _MIN_PRODUCTS or gemm_driver.prefers_skinny(m, a_column, b_row, b_column):
+    if n_threads == 1 or m * n * k < _MIN_PRODUCTS or skinny.prefers_skinny(m, a_column, b_row, b_column):
         singles.gemm(a, b, out, alpha, beta, bias, activation)()
         return
     real = out.dtype.type

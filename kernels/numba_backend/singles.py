@@ -8,7 +8,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels.numba_backend import convolution, direct, elementwise, planar, pooling, product, scatter, training, winograd
+from kernels.numba_backend import (
+    convolution,
+    direct,
+    elementwise,
+    planar,
+    pooling,
+    product,
+    scatter,
+    skinny,
+    training,
+    winograd,
+)
 from kernels.numba_backend.calls import OUT_OF_RANGE, SUCCESS, Task, address_of, end_of
 from kernels.numba_backend.memory import VECTOR_BYTES, float64_pointer, kernel, store
 from kernels.numba_backend.sizes import sizes_of
@@ -30,15 +41,15 @@ def gemm(a, b, out, alpha, beta, bias, activation) -> Task:
     keeps = a, b, out, bias
     if k == 0 or m == 0 or n == 0:
         return Task(product.without_depth, (m, n, address_of(out), n, beta, address_of(bias), code), 0, keeps)
-    if product.prefers_skinny(m, a_column, b_row, b_column):
+    if skinny.prefers_skinny(m, a_column, b_row, b_column):
         operands = address_of(a), a_row, a_column, address_of(b), b_row, b_column
-        return Task(product.skinny_product, (m, n, k, *target, *operands), size * product.skinny_elements(k), keeps)
+        return Task(skinny.skinny_product, (m, n, k, *target, *operands), size * skinny.skinny_elements(k), keeps)
     if k == 1 and b_column == 1:
-        return Task(product.outer_product, (m, n, *target, address_of(a), a_row, address_of(b)), 0, keeps)
-    if n == 1 and bias is None and product.prefers_skinny(1, b_row, a_column, a_row):  # A b = (b' A')', of one row
+        return Task(skinny.outer_product, (m, n, *target, address_of(a), a_row, address_of(b)), 0, keeps)
+    if n == 1 and bias is None and skinny.prefers_skinny(1, b_row, a_column, a_row):  # A b = (b' A')', of one row
         operands = address_of(b), b_column, b_row, address_of(a), a_column, a_row
         target = address_of(out), m, alpha, beta, 0, code
-        return Task(product.skinny_product, (1, m, k, *target, *operands), size * product.skinny_elements(k), keeps)
+        return Task(skinny.skinny_product, (1, m, k, *target, *operands), size * skinny.skinny_elements(k), keeps)
     b_end = address_of(b) + (max(0, (k - 1) * b_row) + n) * size
     operands = (
         product.STRIDED, address_of(a), 0, a_row, a_column, address_of(b), b_end, b_row, b_column, n, product.NO_PATCHES,

@@ -33,6 +33,7 @@ from kernels.numba_backend import (
     product,
     scatter,
     singles,
+    skinny,
     tile,
     training,
     winograd,
@@ -45,7 +46,7 @@ KERNELS = [spec.name for spec in SPECS]
 
 #: Every function that Python calls, or that is called by address: one compiled version per dtype, whatever the arrays are like.
 ENTRIES = (
-    product.product, product.finish, product.whole_product, product.skinny_product, product.without_depth,
+    product.product, product.finish, product.whole_product, skinny.skinny_product, product.without_depth,
     convolution.transpose_filters, convolution.forward_directly, convolution.forward_planar, convolution.forward_packed,
     convolution.forward_winograd, convolution.input_scattered, convolution.input_packed, convolution.input_winograd,
     convolution.weights_directly, convolution.weights_planar, convolution.weights_packed, convolution.weights_winograd,
