@@ -143,8 +143,8 @@ def test_tile_uses_the_widest_vectors(backend, dtype):
     lanes = memory.VECTOR_BYTES // np.dtype(dtype).itemsize
     real = {"float32": "float", "float64": "double"}[dtype]
     names = {"float32": numba.float32, "float64": numba.float64}
-    signature = next(s for s in product.product.signatures if names[dtype] in s)
-    assert f"fmul contract <{lanes} x {real}>" in product.product.inspect_llvm(signature)
+    signature = next(s for s in product.multiply_block.signatures if names[dtype] in s)
+    assert f"fmul contract <{lanes} x {real}>" in product.multiply_block.inspect_llvm(signature)
 
 
 NARROW = """
