@@ -258,12 +258,46 @@ def elementwise_builds(shape: tuple[int, ...]) -> dict[str, Build]:
             (_normal(rng, dtype, *shape), np.asarray(squash(3 * rng.standard_normal(shape)), dtype)), {}
         )  # fmt: skip
 
+    def add(rng, dtype):
+        return (_normal(rng, dtype, *shape), _normal(rng, dtype, *shape)), {"activation": "relu"}
+
     return {
         "relu": forward, "sigmoid": forward, "tanh": forward,
         "relu_backward": backward(lambda x: np.maximum(x, 0.0)),
         "sigmoid_backward": backward(lambda x: 1.0 / (1.0 + np.exp(-x))),
         "tanh_backward": backward(np.tanh),
+        "leaky_relu": forward, "leaky_relu_backward": backward(lambda x: np.where(x < 0, 0.01 * x, x)),
+        "gelu": forward, "gelu_backward": backward(lambda x: x), "add": add,
     }  # fmt: skip
+
+
+def norm_builds(shape: tuple[int, ...], *, offset: float = 1.0, activation: str | None = "relu", **options) -> dict[str, Build]:
+    """Build the six kernels of a normalization over the last axis; `offset` is what x lies from 0, in deviations."""
+
+    def vectors(rng, dtype):
+        """A mean and a variance that x could have, gamma and beta."""
+        channels = shape[-1]
+        gamma, beta = 1.0 + 0.3 * rng.standard_normal(channels), rng.standard_normal(channels)
+        values = offset + 0.1 * rng.standard_normal(channels), 1.0 + 0.5 * rng.random(channels), gamma, beta
+        return tuple(np.asarray(v, dtype) for v in values)
+
+    def x_of(rng, dtype):
+        return np.asarray(offset + rng.standard_normal(shape), dtype)
+
+    def backward(rng, dtype):
+        mean, variance, gamma, _ = vectors(rng, dtype)
+        sums = (np.asarray(3.0 * rng.standard_normal(shape[-1]), dtype) for _ in range(2))
+        return (_normal(rng, dtype, *shape), x_of(rng, dtype), mean, variance, gamma, *sums), dict(options)
+
+    forward = {**options, "activation": activation}
+    return {
+        "batch_norm_statistics": lambda r, t: ((x_of(r, t),), {}),
+        "batch_norm": lambda r, t: ((x_of(r, t), *vectors(r, t)), dict(forward)),
+        "batch_norm_backward_sums": lambda r, t: ((_normal(r, t, *shape), x_of(r, t), vectors(r, t)[0]), {}),
+        "batch_norm_backward": backward,
+        "layer_norm": lambda r, t: ((x_of(r, t), *vectors(r, t)[2:]), dict(forward)),
+        "layer_norm_backward": lambda r, t: ((_normal(r, t, *shape), x_of(r, t), vectors(r, t)[2]), dict(options)),
+    }
 
 
 def softmax_build(n: int, classes: int, label_dtype: Any = np.int64) -> Build:
@@ -326,6 +360,9 @@ def _network_cases(network: Network, batch: int):
         w_shape, y_shape = conv.shapes(batch)[1:]
         yield from ((kernel, f"{name}_b{batch}", build) for kernel, build in elementwise_builds(y_shape).items())
         yield "bias_backward", f"{name}_b{batch}", bias_build(*y_shape)
+        for kernel, build in norm_builds(y_shape).items():
+            if kernel.startswith("batch"):
+                yield kernel, f"{name}_b{batch}", build
         yield from _optimizer_cases(name, w_shape)
     for pool in network.pools:
         for kernel, build in pool_builds(pool, batch).items():
@@ -335,6 +372,7 @@ def _network_cases(network: Network, batch: int):
         for kernel, build in elementwise_builds((batch, fan_out)).items():
             yield kernel, f"{name}_b{batch}", build
         yield "bias_backward", f"{name}_b{batch}", bias_build(batch, fan_out)
+        yield from ((kernel, f"{name}_b{batch}", build) for kernel, build in norm_builds((batch, fan_out)).items())
         yield from _optimizer_cases(name, (fan_in, fan_out))
     yield "softmax_cross_entropy", f"{network.name}_b{batch}", softmax_build(batch, network.dense[-1])
 

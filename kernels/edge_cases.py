@@ -21,6 +21,7 @@ from kernels.cases import (
     conv_builds,
     elementwise_builds,
     gemm_build,
+    norm_builds,
     pool_builds,
     sgd_build,
     softmax_build,
@@ -175,6 +176,28 @@ def _special_backward(rng, dtype):
     return (dy.ravel().astype(dtype), y.ravel().astype(dtype)), {}
 
 
+def _with_options(plain: Build, **more) -> Build:
+    """The same call with options set."""
+
+    def build(rng, dtype):
+        arguments, options = plain(rng, dtype)
+        return arguments, {**options, **more}
+
+    return build
+
+
+def _with_nan(plain: Build) -> Build:
+    """NaN in one element of each large array: it may reach its channel, or its row, and nothing else."""
+
+    def build(rng, dtype):
+        arguments, options = plain(rng, dtype)
+        for i, array in enumerate(a for a in arguments if a.ndim > 1):
+            array[3 * i + 1, 2 * i] = np.nan
+        return arguments, options
+
+    return build
+
+
 def _gemm_special(value: float) -> Build:
     """One special value in a and one in b: it may spread along its row or column, and nowhere else."""
     plain = gemm_build(14, 9, 35)
@@ -225,6 +248,28 @@ _SOFTMAX: tuple[tuple[str, Build], ...] = (
 
 _BIAS = ((1,), (5, 7), (1, 33), (2003, 3), (3, 4, 5, 17), (2, 3, 4, 67), (0, 5), (5, 0), (3, 0, 2))
 
+#: (shape, what else): few channels and many, around a line of vectors; one row; rows that lie far from 0; nothing.
+_NORM = (
+    ((1, 1), {}),
+    ((1, 5), {"activation": None}),
+    ((7, 1), {}),
+    ((5, 7), {"activation": "tanh"}),
+    ((1, 33), {}),
+    ((2003, 3), {"activation": None}),
+    ((67, 16), {}),
+    ((3, 4, 5, 17), {"activation": "sigmoid"}),
+    ((2, 3, 5, 7), {"epsilon": 0.1}),
+    ((2, 3, 4, 67), {}),
+    ((4, 9, 9, 32), {}),
+    ((131, 64), {"offset": 300.0, "activation": None}),
+    ((5, 521), {}),
+    ((3, 1031), {"offset": -20.0}),
+    ((0, 5), {}),
+    ((5, 0), {}),
+    ((3, 0, 2), {}),
+    ((5,), {}),
+)
+
 _UPDATE_SHAPES = ((), (1,), (7,), (64,), (1031,), (3, 3, 5, 7), (0, 4))
 _SGD = (
     ("plain", {"momentum": 0.0}),
@@ -268,6 +313,22 @@ def _all():
         yield from ((kernel, _shape_name(shape), build) for kernel, build in elementwise_builds(shape).items())
     yield from ((kernel, "extremes", _extremes) for kernel in ("relu", "sigmoid", "tanh"))
     yield from ((f"{kernel}_backward", "special_values", _special_backward) for kernel in ("relu", "sigmoid", "tanh"))
+    yield from ((kernel, "extremes", _extremes) for kernel in ("leaky_relu", "gelu"))
+    yield "leaky_relu_backward", "special_values", _special_backward
+    yield "gelu_backward", "special_values", _special_backward
+    for slope in (0.0, 0.3, 1.0):
+        for kernel, build in elementwise_builds((67,)).items():
+            if kernel.startswith("leaky"):
+                yield kernel, f"slope_{slope}", _with_options(build, slope=slope)
+    for activation in (None, "sigmoid", "tanh"):
+        build = elementwise_builds((5, 131))["add"]
+        yield "add", f"activation_{activation}", _with_options(build, activation=activation)
+    yield "add", "special_values", _special_backward
+    for shape, options in _NORM:
+        yield from ((kernel, _shape_name(shape), build) for kernel, build in norm_builds(shape, **options).items())
+    for kernel, build in norm_builds((9, 21), epsilon=0.0).items():
+        yield kernel, "nan", _with_nan(build)
+    yield "batch_norm_backward", "count", _with_options(norm_builds((9, 21))["batch_norm_backward"], count=20)
     yield from (("softmax_cross_entropy", name, build) for name, build in _SOFTMAX)
     yield from (("bias_backward", _shape_name(shape), bias_build(*shape)) for shape in _BIAS)
     for kernel, build, variants in (("sgd_update", sgd_build, _SGD), ("adam_update", adam_build, _ADAM)):

@@ -42,7 +42,7 @@ class KernelSpec:
     name : str
         The method of :class:`kernels.Kernels`.
     group : str
-        "matrix", "convolution", "pooling", "activation", "loss" or "optimizer".
+        "matrix", "convolution", "pooling", "activation", "residual", "normalization", "loss" or "optimizer".
     summary : str
         One line for lists and docs.
     shapes : str
@@ -53,6 +53,8 @@ class KernelSpec:
         Length of the longest sum behind one output element, from the call's own arguments.
     in_place : tuple of str
         Arguments that are read and written.
+    outs : tuple of str
+        Arguments that receive outputs, the last ones of those returned.
     """
 
     name: str
@@ -62,6 +64,7 @@ class KernelSpec:
     flops: Callable[..., int]
     terms: Callable[..., int]
     in_place: tuple[str, ...] = ()
+    outs: tuple[str, ...] = ("out",)  # the arguments that take the last of the outputs, in their order
     exact: bool = False  # no rounding at all: outputs must be equal
 
     def bytes_moved(self, arguments: tuple, options: dict[str, Any], result: Any) -> int:
@@ -69,7 +72,7 @@ class KernelSpec:
 
         `options` named out are not counted for themselves: they are the result. With beta != 0 `out` is read as well.
         """
-        ins = [v for v in (*arguments, *(v for k, v in options.items() if k not in ("out", "argmax_out")))]
+        ins = [v for v in (*arguments, *(v for k, v in options.items() if k not in self.outs))]
         outs = result if isinstance(result, tuple) else (result,)
         total = sum(v.nbytes for v in (*ins, *outs) if isinstance(v, np.ndarray))
         if self.in_place:  # w, dw, velocity ...: all but dw are written back
@@ -179,6 +182,14 @@ def _per_element(count: int) -> Callable[..., int]:
     return lambda first, *_, **__: count * first.size
 
 
+def _rows(x) -> int:
+    return x.size // x.shape[-1] if x.ndim and x.shape[-1] else 0
+
+
+def _channels(x) -> int:
+    return x.shape[-1] if x.ndim else 0
+
+
 def _constant(n: int) -> Callable[..., int]:
     return lambda *_, **__: n
 
@@ -211,7 +222,7 @@ SPECS: tuple[KernelSpec, ...] = (
     KernelSpec(
         "max_pool2d", "pooling", "largest value of each window, and where it was",
         "x (N, H, W, C) -> y, argmax (N, OH, OW, C)",
-        flops=_pool_flops, terms=_constant(1), exact=True,
+        flops=_pool_flops, terms=_constant(1), exact=True, outs=("out", "argmax_out"),
     ),
     KernelSpec(
         "max_pool2d_backward", "pooling", "gradient of max_pool2d",
@@ -237,6 +248,29 @@ SPECS: tuple[KernelSpec, ...] = (
     KernelSpec("tanh", "activation", "hyperbolic tangent", "x -> y", _per_element(_EXP_FLOPS + 3), _constant(4)),
     KernelSpec("tanh_backward", "activation", "gradient of tanh from its output", "dy, y -> dx",
                _per_element(3), _constant(3)),
+    KernelSpec("leaky_relu", "activation", "x, or slope * x below 0", "x -> y", _per_element(1), _constant(2)),
+    KernelSpec("leaky_relu_backward", "activation", "gradient of leaky_relu from its output", "dy, y -> dx",
+               _per_element(1), _constant(2)),
+    KernelSpec("gelu", "activation", "Gaussian error linear unit, tanh form", "x -> y", _per_element(_EXP_FLOPS + 8),
+               _constant(8)),
+    KernelSpec("gelu_backward", "activation", "gradient of gelu from its input", "dy, x -> dx",
+               _per_element(_EXP_FLOPS + 15), _constant(12)),
+    KernelSpec("add", "residual", "activation(a + b)", "a, b -> y", _per_element(1), _constant(2)),
+    KernelSpec("batch_norm_statistics", "normalization", "mean and variance of each channel",
+               "x (..., C) -> mean, variance (C,)", _per_element(4), lambda x, **_: _rows(x) + 4,
+               outs=("out", "variance_out")),
+    KernelSpec("batch_norm", "normalization", "batch normalization with activation, from given statistics",
+               "x (..., C), mean, variance, gamma, beta (C,) -> y", _per_element(3), _constant(8)),
+    KernelSpec("batch_norm_backward_sums", "normalization", "what the gradients of batch_norm need of the whole batch",
+               "dy, x (..., C), mean (C,) -> sum_dy, sum_dy_x (C,)", _per_element(4), lambda dy, *_, **__: _rows(dy) + 4,
+               outs=("out", "product_out")),
+    KernelSpec("batch_norm_backward", "normalization", "gradient of batch_norm for its input",
+               "dy, x (..., C), mean, variance, gamma, sum_dy, sum_dy_x (C,) -> dx", _per_element(5), _constant(12)),
+    KernelSpec("layer_norm", "normalization", "layer normalization with activation",
+               "x (..., C), gamma, beta (C,) -> y", _per_element(8), lambda x, *_, **__: _channels(x) + 8),
+    KernelSpec("layer_norm_backward", "normalization", "gradients of layer_norm",
+               "dy, x (..., C), gamma (C,) -> dx (..., C), dgamma, dbeta (C,)", _per_element(16),
+               lambda dy, *_, **__: _rows(dy) + _channels(dy) + 12, outs=("out", "gamma_out", "beta_out")),
     KernelSpec(
         "softmax_cross_entropy", "loss", "mean cross-entropy of softmax(logits), and its gradient",
         "logits (N, C), labels (N,) -> loss, dlogits (N, C)",

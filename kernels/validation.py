@@ -258,7 +258,101 @@ def _adam_update(arguments, options, expected):
     return w + change * np.maximum(1.0, np.nan_to_num(v / expected[2], nan=1.0, posinf=1.0)), m, v
 
 
+def _gelu(arguments, options, expected):
+    """The gate is off by |2 u| u where its argument is off by u; below the smallest exponential it is 0."""
+    x = arguments[0]
+    size, least = _gelu_argument(x), float(np.finfo(x.dtype).tiny / np.finfo(x.dtype).eps)
+    return (np.abs(expected[0].astype(np.float64)) * (1.0 + size) + _absolute(x) * least,)
+
+
+def _gelu_argument(x) -> np.ndarray:
+    near = np.minimum(_absolute(x), 30.0)
+    return 2.0 * np.sqrt(2.0 / np.pi) * (near + 0.044715 * near**3)
+
+
+def _gelu_backward(arguments, options, expected):
+    dy, x = arguments
+    size, least = _gelu_argument(x), float(np.finfo(x.dtype).tiny / np.finfo(x.dtype).eps)
+    gate = 1.0 / (1.0 + np.exp(np.where(x > 0, -size, size)))
+    slope = 1.6 * (1.0 + 0.134145 * np.minimum(_absolute(x), 30.0) ** 2)
+    inner = np.minimum(_absolute(x), 30.0) * slope * gate * (1.0 - gate)
+    return (_absolute(dy) * (gate * (1.0 + size) + inner * (3.0 + 2.0 * size) + (1.0 + size) * slope * least),)
+
+
+def _add(arguments, options, expected):
+    return (_absolute(arguments[0]) + _absolute(arguments[1]),)
+
+
+def _flat(x) -> np.ndarray:
+    return _absolute(x).reshape(-1, x.shape[-1]) if x.size else np.zeros((0, x.shape[-1]))
+
+
+def _batch_norm_statistics(arguments, options, expected):
+    """Deviations from the mean lose what x and the mean have in common."""
+    [x] = arguments
+    if not x.size:
+        return tuple(np.zeros(x.shape[-1]) for _ in range(2))
+    wide = x.reshape(-1, x.shape[-1]).astype(np.float64)
+    mean = wide.mean(axis=0)
+    return np.abs(wide).mean(axis=0), (np.abs(wide - mean) * (np.abs(wide) + np.abs(mean))).mean(axis=0)
+
+
+def _batch_norm(arguments, options, expected):
+    x, mean, variance, gamma, beta = map(_absolute, arguments)
+    return ((x + mean) * gamma / np.sqrt(variance + options.get("epsilon", 1e-5)) + beta,)
+
+
+def _batch_norm_backward_sums(arguments, options, expected):
+    dy, x, mean = arguments
+    dy, x = _flat(dy), _flat(x)
+    return dy.sum(axis=0), (dy * (x + _absolute(mean))).sum(axis=0)
+
+
+def _batch_norm_backward(arguments, options, expected):
+    dy, x, mean, variance, gamma, sum_dy, sum_dy_x = map(_absolute, arguments)
+    count = options.get("count") or max(dy.size // max(dy.shape[-1], 1), 1)
+    spread = variance + options.get("epsilon", 1e-5)
+    return (gamma / np.sqrt(spread) * (dy + sum_dy / count + (x + mean) * sum_dy_x / (count * spread)),)
+
+
+def _standardized(x, epsilon):
+    """Bounds of |x - mean| / deviation with what cancels in it, one over the deviation, and how far that may be off."""
+    wide = x.astype(np.float64)
+    mean = wide.mean(axis=-1, keepdims=True)
+    centred, size = np.abs(wide - mean), np.abs(wide) + np.abs(wide).mean(axis=-1, keepdims=True)
+    spread = (centred**2).mean(axis=-1, keepdims=True) + epsilon
+    return size / np.sqrt(spread), 1.0 / np.sqrt(spread), 1.0 + (centred * size).mean(axis=-1, keepdims=True) / spread
+
+
+def _layer_norm(arguments, options, expected):
+    x, gamma, beta = arguments
+    if not x.size:
+        return (np.zeros(x.shape),)
+    standardized, _, loss = _standardized(x, options.get("epsilon", 1e-5))
+    return (standardized * loss * _absolute(gamma) + _absolute(beta),)
+
+
+def _layer_norm_backward(arguments, options, expected):
+    dy, x, gamma = arguments
+    if not x.size:
+        return tuple(np.zeros(e.shape) for e in expected)
+    standardized, inverse, loss = _standardized(x, options.get("epsilon", 1e-5))
+    g = _absolute(dy) * _absolute(gamma)
+    across = g.mean(axis=-1, keepdims=True) + standardized * (g * standardized).mean(axis=-1, keepdims=True)
+    product = (_absolute(dy) * standardized * loss).reshape(-1, x.shape[-1])
+    return inverse * loss**2 * (g + across), product.sum(axis=0), _flat(dy).sum(axis=0)
+
+
 _OWN_SCALES = {
+    "gelu": _gelu,
+    "gelu_backward": _gelu_backward,
+    "add": _add,
+    "batch_norm_statistics": _batch_norm_statistics,
+    "batch_norm": _batch_norm,
+    "batch_norm_backward_sums": _batch_norm_backward_sums,
+    "batch_norm_backward": _batch_norm_backward,
+    "layer_norm": _layer_norm,
+    "layer_norm_backward": _layer_norm_backward,
     "sigmoid_backward": _sigmoid_backward,
     "tanh_backward": _tanh_backward,
     "softmax_cross_entropy": _softmax_cross_entropy,

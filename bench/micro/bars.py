@@ -16,8 +16,15 @@ from bench.micro.peers import FAMILIES, family_of
 SQUARE = "square_"
 CONVOLUTIONS = ("conv2d", "conv2d_backward_input", "conv2d_backward_weight")
 POOLS = ("max_pool2d", "max_pool2d_backward", "avg_pool2d", "avg_pool2d_backward")
-ACTIVATIONS = ("relu", "sigmoid", "tanh", "relu_backward", "sigmoid_backward", "tanh_backward")
-MEMORY_BOUND = (*POOLS, *ACTIVATIONS, "softmax_cross_entropy", "bias_backward", "sgd_update", "adam_update")
+ACTIVATIONS = (
+    "relu", "sigmoid", "tanh", "leaky_relu", "gelu", "relu_backward", "sigmoid_backward", "tanh_backward",
+    "leaky_relu_backward", "gelu_backward", "add",
+)  # fmt: skip
+NORMALIZATIONS = (
+    "batch_norm_statistics", "batch_norm", "batch_norm_backward_sums", "batch_norm_backward", "layer_norm",
+    "layer_norm_backward",
+)  # fmt: skip
+MEMORY_BOUND = (*POOLS, *ACTIVATIONS, *NORMALIZATIONS, "softmax_cross_entropy", "bias_backward", "sgd_update", "adam_update")
 
 
 @dataclass(frozen=True)
@@ -155,8 +162,8 @@ def _convolutions(cases: list[Timed]) -> Found:
 def _memory_bound(cases: list[Timed]) -> Found:
     found: Found = []
     for title, kernels in (
-        ("pooling", POOLS), ("activations", ACTIVATIONS), ("softmax cross-entropy", ("softmax_cross_entropy",)),
-        ("bias gradient", ("bias_backward",)), ("optimizers", ("sgd_update", "adam_update")),
+        ("pooling", POOLS), ("activations", ACTIVATIONS), ("normalization", NORMALIZATIONS),
+        ("softmax cross-entropy", ("softmax_cross_entropy",)), ("bias gradient", ("bias_backward",)), ("optimizers", ("sgd_update", "adam_update")),
     ):  # fmt: skip
         mine = _of(cases, *kernels)
         ratios = _ratios(mine, Timed.peer_ratio)

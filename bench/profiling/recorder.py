@@ -27,7 +27,7 @@ from kernels.spec import BY_NAME, KernelSpec
 #: What is recorded of a thread while it runs none of the calls of its program.
 IDLE = "idle thread"
 #: Options that hold what a kernel writes, in the order of what it returns.
-OUTPUTS = ("out", "argmax_out")
+OUTPUTS = tuple(dict.fromkeys(name for spec in BY_NAME.values() for name in spec.outs))
 
 
 @dataclass(frozen=True)

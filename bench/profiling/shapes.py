@@ -114,7 +114,8 @@ def _build(kernel: str, shapes: tuple[tuple[int, ...], ...], options: dict[str, 
         "bias_backward": lambda: cases.bias_build(*first),
         "sgd_update": lambda: cases.sgd_build(first, **options),
         "adam_update": lambda: cases.adam_build(first, **options),
+        **{name: lambda: cases.norm_builds(first, **options)[kernel] for name in cases.norm_builds((1,))},
     }.get(kernel, lambda: cases.elementwise_builds(first)[kernel])
-    if options and kernel not in ("sgd_update", "adam_update"):
+    if options and kernel not in ("sgd_update", "adam_update") and group != "normalization":
         raise ValueError(f"{kernel} takes no options, got {', '.join(options)}")
     return build()

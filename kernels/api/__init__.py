@@ -17,6 +17,7 @@ from kernels.api.activations import Activations
 from kernels.api.binding import Binder, Binding, Program
 from kernels.api.convolution import Convolution
 from kernels.api.matrix import Matrix
+from kernels.api.normalization import Normalization
 from kernels.api.pooling import Pooling
 from kernels.api.training import Training
 from kernels.arguments import ACTIVATIONS
@@ -28,11 +29,14 @@ IMPLEMENTATION = (
     "gemm", "conv2d", "conv2d_backward_input", "conv2d_backward_weight",
     "max_pool2d", "max_pool2d_backward", "avg_pool2d", "avg_pool2d_backward",
     "relu", "relu_backward", "sigmoid", "sigmoid_backward", "tanh", "tanh_backward",
+    "leaky_relu", "leaky_relu_backward", "gelu", "gelu_backward", "add",
+    "batch_norm_statistics", "batch_norm", "batch_norm_backward_sums", "batch_norm_backward",
+    "layer_norm", "layer_norm_backward",
     "softmax_cross_entropy", "bias_backward", "sgd_update", "adam_update",
 )  # fmt: skip
 
 
-class Kernels(Matrix, Convolution, Pooling, Activations, Training, Binder):
+class Kernels(Matrix, Convolution, Pooling, Activations, Normalization, Training, Binder):
     """The kernels of one backend. Made by :func:`kernels.load`.
 
     All of them take float32 or float64 arrays (never mixed, never cast), ``out=None`` where they return arrays, and

@@ -10,6 +10,9 @@ cdef struct Call:
     const real* bias
     real* out
     real* state[2]        # of an optimizer
+    const real* vectors[5]    # one value per channel each: mean, variance, gamma ...
+    real* outs[2]         # likewise, written
+    double number[2]
     int32_t* argmax
     const int64_t* labels
     Py_ssize_t n, channels

@@ -98,3 +98,77 @@ cdef void tanh_backward_range(const real* dy, const real* y, real* dx, Py_ssize_
     cdef Py_ssize_t i
     for i in range(n):
         dx[i] = dy[i] * (<real>1 - y[i] * y[i])
+
+
+cdef void leaky_relu_range(const real* x, real* y, Py_ssize_t n, real slope) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        y[i] = slope * x[i] if x[i] < <real>0 else x[i]
+
+
+cdef void leaky_relu_backward_range(const real* dy, const real* y, real* dx, Py_ssize_t n, real slope) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        dx[i] = slope * dy[i] if y[i] <= <real>0 else dy[i]
+
+
+cdef inline real within_reach(real x) noexcept nogil:
+    # Beyond 30 deviations gelu's gate is 0 or 1, and the cube of more could overflow. NaN stays.
+    return <real>30 if x > <real>30 else <real>-30 if x < <real>-30 else x
+
+
+cdef void gelu_range(const real* x, real* y, Py_ssize_t n) noexcept nogil:
+    # x * sigmoid(2 u), 2 u = 2 sqrt(2 / pi) (x + 0.044715 x^3)
+    cdef Py_ssize_t i
+    cdef real v, near, u, e
+    for i in range(n):
+        v = x[i]
+        near = within_reach(v)
+        u = <real>1.5957691216057308 * (near + <real>0.044715 * near * near * near)
+        e = fast_exp(u if u < <real>0 else -u)
+        y[i] = (v if v > <real>0 else near) * ((e if u < <real>0 else <real>1) / (<real>1 + e))
+
+
+cdef void gelu_backward_range(const real* dy, const real* x, real* dx, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real near, square, u, e, gate, slope
+    for i in range(n):
+        near = within_reach(x[i])
+        square = near * near
+        u = <real>1.5957691216057308 * (near + <real>0.044715 * near * square)
+        slope = <real>1.5957691216057308 * (<real>1 + <real>0.134145 * square)
+        e = fast_exp(u if u < <real>0 else -u)
+        gate = (e if u < <real>0 else <real>1) / (<real>1 + e)
+        dx[i] = dy[i] * (gate + near * slope * (e / ((<real>1 + e) * (<real>1 + e))))
+
+
+cdef void add_range(const real* a, const real* b, real* y, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        y[i] = a[i] + b[i]
+
+
+cdef void add_relu_range(const real* a, const real* b, real* y, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real v
+    for i in range(n):
+        v = a[i] + b[i]
+        y[i] = <real>0 if v < <real>0 else v
+
+
+cdef void add_sigmoid_range(const real* a, const real* b, real* y, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i = 0, part
+    while i < n:  # as much as the cache holds at once
+        part = min(CHUNK, n - i)
+        add_range(a + i, b + i, y + i, part)
+        sigmoid_range(y + i, y + i, part)
+        i += part
+
+
+cdef void add_tanh_range(const real* a, const real* b, real* y, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i = 0, part
+    while i < n:
+        part = min(CHUNK, n - i)
+        add_range(a + i, b + i, y + i, part)
+        tanh_range(y + i, y + i, part)
+        i += part

@@ -268,6 +268,53 @@ def tanh_backward(cnp.ndarray dy, cnp.ndarray y, cnp.ndarray out, int n_threads,
     return backward(tanh_backward_range, dy, y, out, n_threads, into)
 
 
+def gelu(cnp.ndarray x, cnp.ndarray out, int n_threads, Bound into=None):
+    return forward(gelu_range, x, out, n_threads, into)
+
+
+def gelu_backward(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray out, int n_threads, Bound into=None):
+    return backward(gelu_backward_range, dy, x, out, n_threads, into)
+
+
+def add(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, str activation, int n_threads, Bound into=None):
+    cdef int code = activation_code(activation)
+    if code == ACT_RELU:
+        return backward(add_relu_range, a, b, out, n_threads, into)
+    if code == ACT_SIGMOID:
+        return backward(add_sigmoid_range, a, b, out, n_threads, into)
+    return backward(add_tanh_range if code == ACT_TANH else add_range, a, b, out, n_threads, into)
+
+
+cdef int run_leaky_relu(const Call* c, double* value) noexcept nogil:
+    cdef Py_ssize_t t
+    for t in prange((c.n + CHUNK - 1) // CHUNK, num_threads=c.n_threads, schedule="static"):
+        leaky_relu_range(c.x + t * CHUNK, c.out + t * CHUNK, min(CHUNK, c.n - t * CHUNK), c.rate)
+    return SUCCESS
+
+
+def leaky_relu(cnp.ndarray x, cnp.ndarray out, double slope, int n_threads, Bound into=None):
+    cdef Call here
+    cdef Call* c = begin(&here, into, n_threads)
+    c.run, c.rate = run_leaky_relu, <real>slope
+    c.x, c.out, c.n = data_of(x), data_of(out), cnp.PyArray_SIZE(x)
+    return finish(c, into, (x, out))
+
+
+cdef int run_leaky_relu_backward(const Call* c, double* value) noexcept nogil:
+    cdef Py_ssize_t t
+    for t in prange((c.n + CHUNK - 1) // CHUNK, num_threads=c.n_threads, schedule="static"):
+        leaky_relu_backward_range(c.x + t * CHUNK, c.w + t * CHUNK, c.out + t * CHUNK, min(CHUNK, c.n - t * CHUNK), c.rate)
+    return SUCCESS
+
+
+def leaky_relu_backward(cnp.ndarray dy, cnp.ndarray y, cnp.ndarray out, double slope, int n_threads, Bound into=None):
+    cdef Call here
+    cdef Call* c = begin(&here, into, n_threads)
+    c.run, c.rate = run_leaky_relu_backward, <real>slope
+    c.x, c.w, c.out, c.n = data_of(dy), data_of(y), data_of(out), cnp.PyArray_SIZE(dy)
+    return finish(c, into, (dy, y, out))
+
+
 # -- loss and optimizers -------------------------------------------------------------------------------------------------
 
 

@@ -15,11 +15,12 @@
 #   pool2d, elementwise, loss, optimizer          single passes over memory
 #   call          calls as data: bound once, run one by one or many in a row
 #   entry         the functions that Python sees
+#   norm          batch and layer normalization, with their entries
 #   probe         loops whose rate is known: the machine's ceiling
 
 cimport numpy as cnp
 from cython.parallel cimport prange
-from libc.math cimport log, sqrt, sqrtf
+from libc.math cimport NAN, log, sqrt, sqrtf
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -71,4 +72,5 @@ include "loss.pxi"
 include "optimizer.pxi"
 include "call.pxi"
 include "entry.pxi"
+include "norm.pxi"
 include "probe.pxi"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kernels.numba_backend.memory import exp_of_negative, kernel, like, load, offset, pointer_like, store
 
-RELU, SIGMOID, TANH = 1, 2, 3
+RELU, SIGMOID, TANH, GELU = 1, 2, 3, 4
 #: As `activation` comes: the number that the compiled functions know it by.
 CODES = {None: 0, "relu": RELU, "sigmoid": SIGMOID, "tanh": TANH}
 
@@ -50,6 +50,23 @@ def activate(activation, x, y, n):
     elif activation == TANH:
         for i in range(n):
             store(y, i, tanh_of(load(x, i)))
+    elif activation == GELU:
+        for i in range(n):
+            v = load(x, i)
+            near = within_reach(v)
+            store(y, i, (v if v > like(v, 0.0) else near) * sigmoid_of(gelu_argument(near)))
+
+
+@kernel
+def within_reach(x):
+    """Beyond 30 deviations gelu's gate is 0 or 1, and the cube of more could overflow. NaN stays."""
+    return like(x, 30.0) if x > like(x, 30.0) else like(x, -30.0) if x < like(x, -30.0) else x
+
+
+@kernel
+def gelu_argument(x):
+    """2 u = 2 sqrt(2 / pi) (x + 0.044715 x**3)."""
+    return like(x, 1.5957691216057308) * (x + like(x, 0.044715) * x * x * x)
 
 
 @kernel
@@ -71,7 +88,49 @@ def backward(start, end, activation, number, dy_address, y_address, dx_address):
         for i in range(start, end):
             v = load(y, i)
             store(dx, i, load(dy, i) * v * (one - v))
-    else:
+    elif activation == TANH:
         for i in range(start, end):
             v = load(y, i)
             store(dx, i, load(dy, i) * (one - v * v))
+    else:  # gelu's from its input
+        for i in range(start, end):
+            x = within_reach(load(y, i))
+            u = gelu_argument(x)
+            slope = like(x, 1.5957691216057308) * (one + like(x, 0.134145) * x * x)
+            e = exp_of_negative(u if u < zero else -u)
+            gate = (e if u < zero else one) / (one + e)
+            store(dx, i, load(dy, i) * (gate + x * slope * (e / ((one + e) * (one + e)))))
+
+
+@kernel
+def leaky(start, end, slope, x_address, y_address):
+    """y = x, or slope * x below 0, for elements start..end."""
+    x, y, zero = pointer_like(slope, x_address), pointer_like(slope, y_address), like(slope, 0.0)
+    for i in range(start, end):
+        v = load(x, i)
+        store(y, i, slope * v if v < zero else v)
+
+
+@kernel
+def leaky_backward(start, end, slope, dy_address, y_address, dx_address):
+    """dx = dy, or slope * dy where y <= 0, for elements start..end."""
+    dy, y, dx = pointer_like(slope, dy_address), pointer_like(slope, y_address), pointer_like(slope, dx_address)
+    zero = like(slope, 0.0)
+    for i in range(start, end):
+        v = load(dy, i)
+        store(dx, i, slope * v if load(y, i) <= zero else v)
+
+
+@kernel
+def add(start, end, activation, number, a_address, b_address, y_address):
+    """y = activation(a + b) for elements start..end, as many at once as the cache holds."""
+    a, b, y = pointer_like(number, a_address), pointer_like(number, b_address), pointer_like(number, y_address)
+    for begin in range(start, end, 4096):
+        stop = min(begin + 4096, end)
+        if activation == RELU:
+            for i in range(begin, stop):
+                store(y, i, relu_of(load(a, i) + load(b, i)))
+        else:
+            for i in range(begin, stop):
+                store(y, i, load(a, i) + load(b, i))
+            activate(activation, offset(y, begin), offset(y, begin), stop - begin)

@@ -13,6 +13,14 @@ from kernels.numba_backend import calls, convolution, direct, elementwise, pooli
 from kernels.numba_backend import product as gemm_driver
 from kernels.numba_backend.calls import Bound, BoundLoss, address_of, end_of, memory
 from kernels.numba_backend.memory import TILE_ROWS, VECTOR_BYTES
+from kernels.numba_backend.normalization import (  # noqa: F401  kernels of this backend, looked up by name
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_backward_sums,
+    batch_norm_statistics,
+    layer_norm,
+    layer_norm_backward,
+)
 from kernels.numba_backend.parallel import parts, run
 from kernels.numba_backend.product import NO_PATCHES, PATCHES, PATCHES_TRANSPOSED, STRIDED
 from kernels.numba_backend.sizes import sizes_of
@@ -264,18 +272,14 @@ def _pieces(n: int, n_threads: int) -> list[tuple[int, int]]:
     return parts(n, n_threads if n > _MIN_ELEMENTS else 1, 64)
 
 
-def _forward(activation: str):
-    code = elementwise.CODES[activation]
-
+def _forward(code: int):
     def kernel(x, out, n_threads):
         run(elementwise.forward, _pieces(x.size, n_threads), code, x.dtype.type(0), address_of(x), address_of(out))
 
     return kernel
 
 
-def _backward(activation: str):
-    code = elementwise.CODES[activation]
-
+def _backward(code: int):
     def kernel(dy, y, out, n_threads):
         addresses = address_of(dy), address_of(y), address_of(out)
         run(elementwise.backward, _pieces(dy.size, n_threads), code, dy.dtype.type(0), *addresses)
@@ -283,9 +287,24 @@ def _backward(activation: str):
     return kernel
 
 
-relu, relu_backward = _forward("relu"), _backward("relu")
-sigmoid, sigmoid_backward = _forward("sigmoid"), _backward("sigmoid")
-tanh, tanh_backward = _forward("tanh"), _backward("tanh")
+relu, relu_backward = _forward(elementwise.RELU), _backward(elementwise.RELU)
+sigmoid, sigmoid_backward = _forward(elementwise.SIGMOID), _backward(elementwise.SIGMOID)
+tanh, tanh_backward = _forward(elementwise.TANH), _backward(elementwise.TANH)
+gelu, gelu_backward = _forward(elementwise.GELU), _backward(elementwise.GELU)
+
+
+def leaky_relu(x, out, slope, n_threads):
+    run(elementwise.leaky, _pieces(x.size, n_threads), x.dtype.type(slope), address_of(x), address_of(out))
+
+
+def leaky_relu_backward(dy, y, out, slope, n_threads):
+    addresses = address_of(dy), address_of(y), address_of(out)
+    run(elementwise.leaky_backward, _pieces(dy.size, n_threads), dy.dtype.type(slope), *addresses)
+
+
+def add(a, b, out, activation, n_threads):
+    arguments = elementwise.CODES[activation], a.dtype.type(0), address_of(a), address_of(b), address_of(out)
+    run(elementwise.add, _pieces(a.size, n_threads), *arguments)
 
 
 # -- loss, bias, optimizers -----------------------------------------------------------------------------------------------

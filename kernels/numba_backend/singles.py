@@ -22,6 +22,7 @@ from kernels.numba_backend import (
 )
 from kernels.numba_backend.calls import OUT_OF_RANGE, SUCCESS, Task, address_of, end_of
 from kernels.numba_backend.memory import VECTOR_BYTES, float64_pointer, kernel, store
+from kernels.numba_backend.normalization import Tasks
 from kernels.numba_backend.sizes import sizes_of
 
 
@@ -180,18 +181,14 @@ def _activate_backward(work, n, activation, number, dy, y, dx):
     return SUCCESS
 
 
-def _forward(activation: str):
-    code = elementwise.CODES[activation]
-
+def _forward(code: int):
     def builder(x, out) -> Task:
         return Task(_activate, (x.size, code, _real(x), address_of(x), address_of(out)), 0, (x, out))
 
     return builder
 
 
-def _backward(activation: str):
-    code = elementwise.CODES[activation]
-
+def _backward(code: int):
     def builder(dy, y, out) -> Task:
         addresses = address_of(dy), address_of(y), address_of(out)
         return Task(_activate_backward, (dy.size, code, _real(dy), *addresses), 0, (dy, y, out))
@@ -199,9 +196,49 @@ def _backward(activation: str):
     return builder
 
 
-relu, relu_backward = _forward("relu"), _backward("relu")
-sigmoid, sigmoid_backward = _forward("sigmoid"), _backward("sigmoid")
-tanh, tanh_backward = _forward("tanh"), _backward("tanh")
+relu, relu_backward = _forward(elementwise.RELU), _backward(elementwise.RELU)
+sigmoid, sigmoid_backward = _forward(elementwise.SIGMOID), _backward(elementwise.SIGMOID)
+tanh, tanh_backward = _forward(elementwise.TANH), _backward(elementwise.TANH)
+gelu, gelu_backward = _forward(elementwise.GELU), _backward(elementwise.GELU)
+
+
+@kernel
+def _leaky(work, n, slope, x, y):
+    elementwise.leaky(0, n, slope, x, y)
+    return SUCCESS
+
+
+def leaky_relu(x, out, slope) -> Task:
+    return Task(_leaky, (x.size, _real(x, slope), address_of(x), address_of(out)), 0, (x, out))
+
+
+@kernel
+def _leaky_backward(work, n, slope, dy, y, dx):
+    elementwise.leaky_backward(0, n, slope, dy, y, dx)
+    return SUCCESS
+
+
+def leaky_relu_backward(dy, y, out, slope) -> Task:
+    addresses = address_of(dy), address_of(y), address_of(out)
+    return Task(_leaky_backward, (dy.size, _real(dy, slope), *addresses), 0, (dy, y, out))
+
+
+@kernel
+def _add(work, n, activation, number, a, b, y):
+    elementwise.add(0, n, activation, number, a, b, y)
+    return SUCCESS
+
+
+def add(a, b, out, activation) -> Task:
+    addresses = address_of(a), address_of(b), address_of(out)
+    return Task(_add, (a.size, elementwise.CODES[activation], _real(a), *addresses), 0, (a, b, out))
+
+
+# -- normalization --------------------------------------------------------------------------------------------------------
+
+batch_norm_statistics, batch_norm = Tasks.batch_norm_statistics, Tasks.batch_norm
+batch_norm_backward_sums, batch_norm_backward = Tasks.batch_norm_backward_sums, Tasks.batch_norm_backward
+layer_norm, layer_norm_backward = Tasks.layer_norm, Tasks.layer_norm_backward
 
 
 # -- loss, bias, optimizers -----------------------------------------------------------------------------------------------

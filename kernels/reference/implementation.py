@@ -201,6 +201,100 @@ def tanh_backward(dy, y, out, n_threads):
     out[...] = _wide(dy) * (1.0 - _wide(y) ** 2)
 
 
+#: Beyond this many deviations, gelu's step from 0 to 1 is over in double precision; the cube of more could overflow.
+_GELU_REACH = 30.0
+
+
+def _gelu_gate(x):
+    """Return x within reach, the gate sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x**3), and the slope of 2 u."""
+    near = np.clip(_wide(x), -_GELU_REACH, _GELU_REACH)
+    factor = 2.0 * np.sqrt(2.0 / np.pi)
+    gate = _sigmoid(factor * (near + 0.044715 * near**3))
+    return near, gate, factor * (1.0 + 3 * 0.044715 * near**2)
+
+
+@_quiet
+def gelu(x, out, n_threads):
+    near, gate, _ = _gelu_gate(x)
+    out[...] = np.where(x > 0, _wide(x), near) * gate
+
+
+@_quiet
+def gelu_backward(dy, x, out, n_threads):
+    near, gate, slope = _gelu_gate(x)
+    out[...] = _wide(dy) * (gate + near * gate * (1.0 - gate) * slope)
+
+
+@_quiet
+def leaky_relu(x, out, slope, n_threads):
+    out[...] = np.where(x < 0, slope * _wide(x), x)
+
+
+@_quiet
+def leaky_relu_backward(dy, y, out, slope, n_threads):
+    out[...] = np.where(y <= 0, slope * _wide(dy), dy)
+
+
+@_quiet
+def add(a, b, out, activation, n_threads):
+    out[...] = _activate(_wide(a) + _wide(b), activation)
+
+
+# -- normalization: x (R, C) ------------------------------------------------------------------------------------------
+
+
+@_quiet
+def batch_norm_statistics(x, mean, variance, n_threads):
+    if len(x) == 0:
+        mean[...], variance[...] = np.nan, np.nan
+        return
+    mean[...] = _wide(x).mean(axis=0)
+    variance[...] = _wide(x).var(axis=0)
+
+
+@_quiet
+def batch_norm(x, mean, variance, gamma, beta, out, epsilon, activation, n_threads):
+    scale = _wide(gamma) / np.sqrt(_wide(variance) + epsilon)
+    out[...] = _activate((_wide(x) - mean) * scale + beta, activation)
+
+
+@_quiet
+def batch_norm_backward_sums(dy, x, mean, sum_dy, sum_dy_x, n_threads):
+    sum_dy[...] = _wide(dy).sum(axis=0)
+    sum_dy_x[...] = (_wide(dy) * (_wide(x) - mean)).sum(axis=0)
+
+
+@_quiet
+def batch_norm_backward(dy, x, mean, variance, gamma, sum_dy, sum_dy_x, out, count, epsilon, n_threads):
+    spread = _wide(variance) + epsilon
+    centred = _wide(x) - mean
+    out[...] = gamma / np.sqrt(spread) * (dy - sum_dy / count - centred * (sum_dy_x / (count * spread)))
+
+
+def _standardized(x, epsilon):
+    """Return each row with mean 0 and deviation 1, and one over the deviations."""
+    centred = _wide(x) - _wide(x).mean(axis=1, keepdims=True)
+    inverse = 1.0 / np.sqrt((centred**2).mean(axis=1, keepdims=True) + epsilon)
+    return centred * inverse, inverse
+
+
+@_quiet
+def layer_norm(x, gamma, beta, out, epsilon, activation, n_threads):
+    if x.size:
+        out[...] = _activate(_standardized(x, epsilon)[0] * gamma + beta, activation)
+
+
+@_quiet
+def layer_norm_backward(dy, x, gamma, out, gamma_out, beta_out, epsilon, n_threads):
+    gamma_out[...], beta_out[...] = 0.0, 0.0
+    if x.size:
+        standardized, inverse = _standardized(x, epsilon)
+        g = _wide(dy) * gamma
+        across = g.mean(axis=1, keepdims=True) + standardized * (g * standardized).mean(axis=1, keepdims=True)
+        out[...] = inverse * (g - across)
+        gamma_out[...], beta_out[...] = (_wide(dy) * standardized).sum(axis=0), _wide(dy).sum(axis=0)
+
+
 # -- loss, bias, optimizers ------------------------------------------------------------------------------------------
 
 

@@ -23,8 +23,6 @@ TYPICAL = {
     "avg_pool2d": "pad_asymmetric", "avg_pool2d_backward": "pad_asymmetric", "softmax_cross_entropy": "seventeen",
     "bias_backward": "3x4x5x17", "sgd_update": "shape_3x3x5x7", "adam_update": "shape_3x3x5x7",
 }  # fmt: skip
-
-
 def typical(kernel: str) -> Case:
     name = TYPICAL.get(kernel, "2x3x5x7")
     return next(case for case in edge_cases(kernel) if case.name == name)
@@ -38,9 +36,8 @@ def outs(kernel: str, expected: tuple) -> dict[str, np.ndarray]:
     """The `out` arguments of a kernel, by name, each with the array that it should receive."""
     if BY_NAME[kernel].in_place:
         return {}
-    if kernel == "max_pool2d":
-        return {"out": expected[0], "argmax_out": expected[1]}
-    return {"out": expected[-1]}
+    names = BY_NAME[kernel].outs
+    return dict(zip(names, expected[-len(names) :], strict=True))
 
 
 def garbage(x: np.ndarray) -> np.ndarray:

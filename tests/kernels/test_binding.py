@@ -19,7 +19,7 @@ def _with_outputs(kernel: str, case, dtype):
     expected = outputs(kernels.load("reference"), kernel, *case.make(dtype))
     arrays = [np.full_like(array, -1) for array in expected if isinstance(array, np.ndarray)]
     if not BY_NAME[kernel].in_place:
-        options = {**dict(zip(("out", "argmax_out"), arrays, strict=False)), **options}
+        options = {**dict(zip(BY_NAME[kernel].outs, arrays, strict=True)), **options}
     return arguments, options
 
 
@@ -35,7 +35,7 @@ def test_a_bound_call_is_the_call(backend, kernel, dtype):
     if BY_NAME[kernel].in_place:
         found = [arguments[0], *arguments[2:]]
     else:
-        found = [options[name] for name in ("out", "argmax_out") if name in options]
+        found = [options[name] for name in BY_NAME[kernel].outs if name in options]
     for a, b in zip(found, written, strict=False):
         np.testing.assert_array_equal(a, b)
     if kernel == "softmax_cross_entropy":

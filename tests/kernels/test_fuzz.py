@@ -155,8 +155,27 @@ def flat_calls(draw, dtype, kernel):
             arrays[3] = np.asarray(np.abs(arrays[3]) + 0.01, dtype)
             return tuple(arrays), options | {"step": draw(st.integers(0, 10**6))}
         return tuple(arrays), options | {"momentum": draw(st.floats(0, 1)), "nesterov": draw(st.booleans())}
-    count = len([p for p in inspect.signature(getattr(Kernels, kernel)).parameters if p in ("x", "dy", "y")])
+    count = len([p for p in inspect.signature(getattr(Kernels, kernel)).parameters if p in ("x", "dy", "y", "a", "b")])
     return tuple(draw(layouts(shape, dtype, "special" if count == 1 else "normal")) for _ in range(count)), {}
+
+
+@st.composite
+def norm_calls(draw, dtype, kernel):
+    """Large arrays of one shape, and vectors of its channels."""
+    shape = (*draw(st.lists(extent, max_size=3)), draw(st.sampled_from([1, 3, 16, 33])))
+    arguments = []
+    for name in inspect.signature(getattr(Kernels, kernel)).parameters:
+        if name in ("x", "dy"):
+            arguments.append(draw(layouts(shape, dtype)))
+        elif name in ("mean", "variance", "gamma", "beta", "sum_dy", "sum_dy_x"):
+            vector = np.array(draw(layouts((nearly(draw, shape[-1]),), dtype)))
+            arguments.append(np.abs(vector) if name == "variance" else vector)
+    options = {}
+    if not kernel.endswith(("statistics", "sums")):
+        options["epsilon"] = draw(st.sampled_from([1e-5, 0.1]))
+    if kernel in ("batch_norm", "layer_norm"):
+        options["activation"] = draw(st.sampled_from([None, "relu", "sigmoid", "tanh"]))
+    return tuple(arguments), options
 
 
 @st.composite
@@ -170,6 +189,8 @@ def calls(draw, kernel: str):
         arguments, options = draw(conv_calls(dtype, kernel))
     elif group == "pooling":
         arguments, options = draw(pool_calls(dtype, kernel))
+    elif group == "normalization":
+        arguments, options = draw(norm_calls(dtype, kernel))
     else:
         arguments, options = draw(flat_calls(dtype, kernel))
     return arguments, options | {"n_threads": draw(n_threads)}

@@ -104,6 +104,66 @@ def test_activation(backend, activation, rng):
     close(backward(dy, forward(x)), central_difference(lambda x: float((dy * forward(x)).sum()), x))
 
 
+@pytest.mark.parametrize("slope", [0.01, 0.3])
+def test_leaky_relu(backend, slope, rng):
+    x, dy = rng.uniform(-4, 4, 40), rng.standard_normal(40)
+    assert np.abs(x).min() > 10 * STEP
+
+    def loss(x):
+        return float((dy * backend.leaky_relu(x, slope=slope)).sum())
+
+    y = backend.leaky_relu(x, slope=slope)
+    close(backend.leaky_relu_backward(dy, y, slope=slope), central_difference(loss, x))
+
+
+def test_gelu(backend, rng):
+    x, dy = rng.uniform(-6, 6, 60), rng.standard_normal(60)
+    close(backend.gelu_backward(dy, x), central_difference(lambda x: float((dy * backend.gelu(x)).sum()), x))
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (2, 3, 4, 17), (7, 64)])
+def test_batch_norm(backend, shape, rng):
+    """Through the statistics: a change of one x moves the mean and the variance of its channel."""
+    x, dy = rng.standard_normal(shape) + 2.0, rng.standard_normal(shape)
+    gamma, beta = rng.standard_normal(shape[-1]), rng.standard_normal(shape[-1])
+
+    def loss(_):
+        return float((dy * backend.batch_norm(x, *backend.batch_norm_statistics(x), gamma, beta)).sum())
+
+    mean, variance = backend.batch_norm_statistics(x)
+    sums = backend.batch_norm_backward_sums(dy, x, mean)
+    close(backend.batch_norm_backward(dy, x, mean, variance, gamma, *sums), central_difference(loss, x))
+    close(sums[1] / np.sqrt(variance + 1e-5), central_difference(loss, gamma))
+    close(sums[0], central_difference(loss, beta))
+
+
+def test_batch_norm_of_two_shares_is_that_of_the_whole(backend, rng):
+    """Sums of shares add up, and `count` says how many rows the statistics came from."""
+    x, dy, gamma = rng.standard_normal((11, 5)), rng.standard_normal((11, 5)), rng.standard_normal(5)
+    mean, variance = backend.batch_norm_statistics(x)
+    sums = [sum(s) for s in zip(*(backend.batch_norm_backward_sums(dy[p], x[p], mean) for p in SHARES), strict=True)]
+    parts = [backend.batch_norm_backward(dy[p], x[p], mean, variance, gamma, *sums, count=11) for p in SHARES]
+    whole = backend.batch_norm_backward(dy, x, mean, variance, gamma, *backend.batch_norm_backward_sums(dy, x, mean))
+    np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-12, atol=1e-14)
+
+
+SHARES = (slice(0, 4), slice(4, 11))
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (2, 3, 17), (4, 131)])
+def test_layer_norm(backend, shape, rng):
+    x, dy = rng.standard_normal(shape) + 2.0, rng.standard_normal(shape)
+    gamma, beta = rng.standard_normal(shape[-1]), rng.standard_normal(shape[-1])
+
+    def loss(_):
+        return float((dy * backend.layer_norm(x, gamma, beta)).sum())
+
+    dx, dgamma, dbeta = backend.layer_norm_backward(dy, x, gamma)
+    close(dx, central_difference(loss, x))
+    close(dgamma, central_difference(loss, gamma))
+    close(dbeta, central_difference(loss, beta))
+
+
 @pytest.mark.parametrize("shape", [(1, 2), (5, 3), (3, 17)])
 def test_softmax_cross_entropy(backend, shape, rng):
     logits, labels = 3 * rng.standard_normal(shape), rng.integers(0, shape[1], shape[0])

@@ -61,9 +61,8 @@ for kernel, spec in BY_NAME.items():
             for after in (True, False):
                 arguments, options = case.make(dtype)
                 if not spec.in_place and "out" not in options:
-                    options["out"] = np.zeros_like(expected[0 if kernel == "max_pool2d" else -1])
-                    if kernel == "max_pool2d":
-                        options["argmax_out"] = np.zeros_like(expected[1])
+                    last = expected[-len(spec.outs) :]
+                    options |= {name: np.zeros_like(e) for name, e in zip(spec.outs, last, strict=True)}
                 inputs = tuple(all_guarded(dict(enumerate(arguments)), after).values())
                 actual = outputs(backend, kernel, inputs, {**all_guarded(options, after), "n_threads": 2})
                 message = compare(spec, actual, expected, *case.make(dtype))

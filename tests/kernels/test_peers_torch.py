@@ -169,6 +169,61 @@ def test_activation(backend, activation, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["leaky_relu", "gelu"])
+def test_activation_beyond_relu(backend, name, dtype, rng):
+    x, dy = (rng.standard_normal((5, 131)).astype(dtype) * 3 for _ in range(2))
+    tx = torch.from_numpy(x.copy()).requires_grad_()
+    ty = functional.leaky_relu(tx, 0.1) if name == "leaky_relu" else functional.gelu(tx, approximate="tanh")
+    ty.backward(torch.from_numpy(dy))
+    options = {"slope": 0.1} if name == "leaky_relu" else {}
+    y = getattr(backend, name)(x, **options)
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(y, ty.detach().numpy(), rtol=1e-4, atol=64 * eps)
+    actual = getattr(backend, f"{name}_backward")(dy, y if name == "leaky_relu" else x, **options)
+    np.testing.assert_allclose(actual, tx.grad.numpy(), rtol=1e-4, atol=64 * eps)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(3, 5, 7, 6), (4, 8, 8, 32), (17, 67)])
+def test_batch_norm(backend, shape, dtype, rng):
+    x, dy = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+    gamma, beta = (rng.standard_normal(shape[-1]).astype(dtype) for _ in range(2))
+    tx, tg, tb = (torch.from_numpy(v.copy()).requires_grad_() for v in (x, gamma, beta))
+    running = torch.zeros(shape[-1], dtype=tx.dtype), torch.ones(shape[-1], dtype=tx.dtype)
+    axes = (0, 3, 1, 2) if len(shape) == 4 else (0, 1)
+    ty = functional.relu(functional.batch_norm(tx.permute(axes), *running, tg, tb, training=True, momentum=1.0))
+    ty.backward(torch.from_numpy(dy).permute(axes))
+    mean, variance = backend.batch_norm_statistics(x)
+    rows = x.size // shape[-1]
+    close(mean, running[0].numpy(), dtype)
+    close(variance * dtype_of(dtype)(rows / (rows - 1)), running[1].numpy(), dtype)  # PyTorch's running one is unbiased
+    y = backend.batch_norm(x, mean, variance, gamma, beta, activation="relu")
+    close(y, ty.detach().numpy().transpose((0, 2, 3, 1) if len(shape) == 4 else (0, 1)), dtype)
+    dz = backend.relu_backward(dy, y)
+    sums = backend.batch_norm_backward_sums(dz, x, mean)
+    close(backend.batch_norm_backward(dz, x, mean, variance, gamma, *sums), tx.grad.numpy(), dtype)
+    close(sums[1] / np.sqrt(variance + dtype_of(dtype)(1e-5)), tg.grad.numpy(), dtype)
+    close(sums[0], tb.grad.numpy(), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(3, 6), (2, 5, 64), (17, 131)])
+def test_layer_norm(backend, shape, dtype, rng):
+    x, dy = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+    gamma, beta = (rng.standard_normal(shape[-1]).astype(dtype) for _ in range(2))
+    tx, tg, tb = (torch.from_numpy(v.copy()).requires_grad_() for v in (x, gamma, beta))
+    ty = functional.layer_norm(tx, shape[-1:], tg, tb)
+    ty.backward(torch.from_numpy(dy))
+    close(backend.layer_norm(x, gamma, beta), ty.detach().numpy(), dtype)
+    for actual, t in zip(backend.layer_norm_backward(dy, x, gamma), (tx, tg, tb), strict=True):
+        close(actual, t.grad.numpy(), dtype)
+
+
+def dtype_of(name: str):
+    return np.dtype(name).type
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", images("softmax_cross_entropy"), ids=lambda c: c.name)
 def test_cross_entropy(backend, case, dtype):
     (logits, labels), _ = case.make(dtype)

@@ -14,13 +14,15 @@ import numpy as np
 
 from bench.micro.peers import Race
 from kernels.shapes import conv2d_geometry, pool2d_geometry
+from kernels.spec import BY_NAME
 
 _LAYOUT_MATTERS = {
     "conv2d", "conv2d_backward_input", "conv2d_backward_weight", "max_pool2d", "max_pool2d_backward", "avg_pool2d",
-    "avg_pool2d_backward",
+    "avg_pool2d_backward", "batch_norm",
 }  # fmt: skip
 _WITHOUT = {
     "gemm", "relu", "sigmoid", "tanh", "relu_backward", "sigmoid_backward", "tanh_backward", "softmax_cross_entropy",
+    "leaky_relu", "leaky_relu_backward", "gelu", "gelu_backward", "add", "layer_norm", "layer_norm_backward",
     "bias_backward", "sgd_update", "adam_update",
 }  # fmt: skip
 
@@ -42,7 +44,7 @@ class PyTorch:
         import torch
 
         torch.set_num_threads(n_threads)
-        options = {k: v for k, v in options.items() if k not in ("out", "argmax_out", "n_threads")}
+        options = {k: v for k, v in options.items() if k not in (*BY_NAME[kernel].outs, "n_threads")}
         return getattr(self, f"_{kernel}")(torch, *arguments, **options)
 
     # -- layouts ----------------------------------------------------------------------------------------------------
@@ -199,6 +201,62 @@ class PyTorch:
     def _tanh_backward(self, torch, dy, y) -> Race:
         dy, y = torch.from_numpy(dy), torch.from_numpy(y)
         return Race(lambda: torch.ops.aten.tanh_backward(dy, y), lambda r: (r.numpy(),))
+
+    def _leaky_relu(self, torch, x, *, slope=0.01) -> Race:
+        x = torch.from_numpy(x)
+        out = torch.empty_like(x)
+        return Race(lambda: torch._C._nn.leaky_relu(x, slope, out=out), lambda y: (y.numpy(),))
+
+    def _leaky_relu_backward(self, torch, dy, y, *, slope=0.01) -> Race:
+        dy, y = torch.from_numpy(dy), torch.from_numpy(y)
+        return Race(lambda: torch.ops.aten.leaky_relu_backward(dy, y, slope, True), lambda r: (r.numpy(),))
+
+    def _gelu(self, torch, x) -> Race:
+        x = torch.from_numpy(x)
+        out = torch.empty_like(x)
+        return Race(lambda: torch._C._nn.gelu(x, approximate="tanh", out=out), lambda y: (y.numpy(),))
+
+    def _gelu_backward(self, torch, dy, x) -> Race:
+        dy, x = torch.from_numpy(dy), torch.from_numpy(x)
+        backward = torch.ops.aten.gelu_backward
+        return Race(lambda: backward(dy, x, approximate="tanh"), lambda r: (r.numpy(),))
+
+    def _add(self, torch, a, b, *, activation=None) -> Race:
+        a, b = torch.from_numpy(a), torch.from_numpy(b)
+        out, finish = torch.empty_like(a), getattr(torch, f"{activation}_") if activation else lambda y: y
+        return Race(lambda: finish(torch.add(a, b, out=out)), lambda y: (y.numpy(),))
+
+    def _normalized(self, torch, x):
+        """An image in the peer's layout, or a matrix as it is."""
+        return self._image(torch, x) if x.ndim == 4 else torch.from_numpy(x)
+
+    def _back(self, y) -> np.ndarray:
+        return self._ours(y) if y.ndim == 4 else y.numpy()
+
+    def _batch_norm(self, torch, x, mean, variance, gamma, beta, *, epsilon=1e-5, activation=None) -> Race:
+        tx, vectors = self._normalized(torch, x), [torch.from_numpy(v) for v in (gamma, beta, mean, variance)]
+        finish = getattr(torch, f"{activation}_") if activation else lambda y: y
+
+        def call():
+            return finish(torch.batch_norm(tx, *vectors, False, 0.0, epsilon, False))
+
+        return Race(call, lambda y: (self._back(y),))
+
+    def _layer_norm(self, torch, x, gamma, beta, *, epsilon=1e-5, activation=None) -> Race:
+        tx, vectors = torch.from_numpy(x), [torch.from_numpy(v) for v in (gamma, beta)]
+        finish = getattr(torch, f"{activation}_") if activation else lambda y: y
+        shape = x.shape[-1:]
+        return Race(lambda: finish(torch.layer_norm(tx, shape, *vectors, epsilon)), lambda y: (y.numpy(),))
+
+    def _layer_norm_backward(self, torch, dy, x, gamma, *, epsilon=1e-5) -> Race:
+        tdy, tx, tg = (torch.from_numpy(v) for v in (dy, x, gamma))
+        shape, aten = list(x.shape[-1:]), torch.ops.aten
+        _, mean, inverse = aten.native_layer_norm(tx, shape, tg, tg, epsilon)
+
+        def call():
+            return aten.native_layer_norm_backward(tdy, tx, shape, mean, inverse, tg, tg, [True, True, True])
+
+        return Race(call, lambda y: tuple(v.numpy() for v in y))
 
     def _softmax_cross_entropy(self, torch, logits, labels) -> Race:
         z, target = torch.from_numpy(logits), torch.from_numpy(labels.astype(np.int64))
