@@ -163,7 +163,8 @@ def _memory_bound(cases: list[Timed]) -> Found:
     found: Found = []
     for title, kernels in (
         ("pooling", POOLS), ("activations", ACTIVATIONS), ("normalization", NORMALIZATIONS),
-        ("softmax cross-entropy", ("softmax_cross_entropy",)), ("bias gradient", ("bias_backward",)), ("optimizers", ("sgd_update", "adam_update")),
+        ("softmax cross-entropy", ("softmax_cross_entropy",)), ("bias gradient", ("bias_backward",)),
+        ("optimizers", ("sgd_update", "adam_update")),
     ):  # fmt: skip
         mine = _of(cases, *kernels)
         ratios = _ratios(mine, Timed.peer_ratio)

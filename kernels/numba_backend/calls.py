@@ -103,6 +103,8 @@ def _block(arguments: tuple) -> np.ndarray:
     for i, number in enumerate(numbers):
         if isinstance(number, np.floating):
             block[i : i + 1].view(number.dtype)[0] = number
+        elif isinstance(number, float):
+            raise TypeError(f"a number of unknown width: {number}; make it a numpy.float32 or numpy.float64")
         else:
             block[i] = number
     return block

@@ -42,7 +42,7 @@ class Tasks:
     def batch_norm(x, mean, variance, gamma, beta, out, epsilon, activation) -> Task:
         width, code = _line(x), elementwise.CODES[activation]
         keeps = x, mean, variance, gamma, beta, out
-        arguments = _number(x), x.size, x.shape[1], max(width, 1), *_addresses(*keeps), float(epsilon), code
+        arguments = _number(x), x.size, x.shape[1], max(width, 1), *_addresses(*keeps), np.float64(epsilon), code
         return Task(norm.norm_task, arguments, 3 * width * x.itemsize, keeps)
 
     @staticmethod
@@ -54,19 +54,19 @@ class Tasks:
     @staticmethod
     def batch_norm_backward(dy, x, mean, variance, gamma, sum_dy, sum_dy_x, out, count, epsilon) -> Task:
         width, keeps = _line(x), (dy, x, mean, variance, gamma, sum_dy, sum_dy_x, out)
-        arguments = _number(x), x.size, x.shape[1], max(width, 1), *_addresses(*keeps), float(count), float(epsilon)
+        arguments = _number(x), x.size, x.shape[1], max(width, 1), *_addresses(*keeps), np.float64(count), np.float64(epsilon)
         return Task(norm.norm_backward_task, arguments, 4 * width * x.itemsize, keeps)
 
     @staticmethod
     def layer_norm(x, gamma, beta, out, epsilon, activation) -> Task:
         keeps, code = (x, gamma, beta, out), elementwise.CODES[activation]
-        arguments = _number(x), x.shape[0], *_addresses(*keeps), x.shape[1], float(epsilon), code
+        arguments = _number(x), x.shape[0], *_addresses(*keeps), x.shape[1], np.float64(epsilon), code
         return Task(norm.layer_norm_task, arguments, 0, keeps)
 
     @staticmethod
     def layer_norm_backward(dy, x, gamma, out, gamma_out, beta_out, epsilon) -> Task:
         keeps = dy, x, gamma, out, gamma_out, beta_out
-        arguments = _number(x), x.shape[0], *_addresses(*keeps), x.shape[1], float(epsilon)
+        arguments = _number(x), x.shape[0], *_addresses(*keeps), x.shape[1], np.float64(epsilon)
         return Task(norm.layer_norm_backward_task, arguments, 16 * x.shape[1], keeps)
 
 
@@ -132,7 +132,7 @@ def batch_norm(x, mean, variance, gamma, beta, out, epsilon, activation, n_threa
         return
     constants = np.empty(3 * width, x.dtype)
     vectors = _addresses(mean, variance, gamma, beta)
-    norm.forward_constants(_number(x), x.shape[1], width, *vectors, float(epsilon), address_of(constants))
+    norm.forward_constants(_number(x), x.shape[1], width, *vectors, np.float64(epsilon), address_of(constants))
     arguments = _number(x), *_addresses(x, out, constants), width, code
     run(norm.norm, _element_parts(x, width, n_threads), *arguments)
 
@@ -146,7 +146,7 @@ def batch_norm_backward(dy, x, mean, variance, gamma, sum_dy, sum_dy_x, out, cou
         return
     constants = np.empty(4 * width, x.dtype)
     vectors = _addresses(mean, variance, gamma, sum_dy, sum_dy_x)
-    options = float(count), float(epsilon), address_of(constants)
+    options = np.float64(count), np.float64(epsilon), address_of(constants)
     norm.backward_constants(_number(x), x.shape[1], width, *vectors, *options)
     run(norm.norm_backward, _element_parts(x, width, n_threads), _number(x), *_addresses(dy, x, out, constants), width)
 
@@ -156,7 +156,7 @@ def layer_norm(x, gamma, beta, out, epsilon, activation, n_threads):
         Tasks.layer_norm(x, gamma, beta, out, epsilon, activation)()
         return
     if x.size:
-        options = x.shape[1], float(epsilon), elementwise.CODES[activation]
+        options = x.shape[1], np.float64(epsilon), elementwise.CODES[activation]
         run(norm.layer_norm, _row_parts(x, n_threads), _number(x), *_addresses(x, gamma, beta, out), *options)
 
 
@@ -169,7 +169,7 @@ def layer_norm_backward(dy, x, gamma, out, gamma_out, beta_out, epsilon, n_threa
         return
     pieces, channels = _row_parts(x, n_threads), x.shape[1]
     sums = np.zeros((len(pieces), 2, channels))
-    arguments = _number(x), *_addresses(dy, x, gamma, out), channels, float(epsilon)
+    arguments = _number(x), *_addresses(dy, x, gamma, out), channels, np.float64(epsilon)
 
     def piece(start, end):
         norm.layer_norm_backward(start, end, *arguments, *_addresses(*sums[pieces.index((start, end))]))
