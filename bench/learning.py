@@ -33,7 +33,7 @@ def digits_for(network: str, n_samples: int, size: int) -> tuple[np.ndarray, np.
     from skimage.transform import resize
     from sklearn.datasets import load_digits
 
-    from models.architectures import BY_NAME
+    from models.named import BY_NAME
 
     x, y = load_digits(return_X_y=True)
     x, y = (x[:n_samples] / 16.0).astype(np.float32), y[:n_samples]

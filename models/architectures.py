@@ -1,4 +1,4 @@
-"""Networks as data: a list of tokens, and the few lines that turn tokens into layers.
+"""Networks as data: a list of tokens, and the lines that turn tokens into layers.
 
 ======================================  ============================================================
 token                                   layer
@@ -7,30 +7,45 @@ token                                   layer
                                         padding, ``d`` dilation, ``g`` groups: ``c16k3s2p1``
 ``m2``                                  max pooling over 2x2; options ``s`` stride (2 here), ``p``
 ``a2``                                  average pooling, likewise
+``gap``                                 mean of each channel over the whole image
 ``120``                                 dense layer of 120 units (flattens images first)
+``bn``, ``ln``                          batch or layer normalization, of what stands before it
+``relu leaky_relu gelu sigmoid tanh``   this activation, in the place of the network's own; ``linear``
+                                        for none
+``drop25``                              dropout of 25 % of the values
+``(`` ... ``)``                         residual block: what stands between, plus its own input; in a
+                                        list also a list of its own: ``["c16k3p1", "bn"]``
 ``out``                                 dense layer with one unit per class; stands last, and once
 ======================================  ============================================================
 
-The activation follows every convolution and dense layer but ``out``.
+The activation follows every convolution and dense layer but ``out``, behind its normalization where it has one. In a
+residual block, that of the last layer follows the sum.
 
 >>> parse("c6k5p2 m2 120 out")
 ('c6k5p2', 'm2', '120', 'out')
 >>> [layer.output_shape for layer in build(["c6k5p2", "m2", "120", "out"], (28, 28, 1), 10)]
 [(28, 28, 6), (14, 14, 6), (1176,), (120,), (10,)]
+>>> [type(layer).__name__ for layer in build("c8k3p1 bn ( c8k3p1 bn c8k3p1 bn ) gap out", (8, 8, 1), 10)]
+['Conv2D', 'BatchNorm', 'Residual', 'GlobalAvgPool2D', 'Dense']
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
-from models.layers import AvgPool2D, Conv2D, Dense, Flatten, Layer, MaxPool2D, Shape
+from models.blocks import Residual
+from models.layers import ACTIVATIONS, AvgPool2D, Conv2D, Dense, Flatten, GlobalAvgPool2D, Layer, MaxPool2D, Shape
+from models.named import BY_NAME, PATTERNS, find
+from models.normalization import BatchNorm, LayerNorm
+from models.pointwise import OWN_PASS, Activation, Draws, Dropout
 
 GRAMMAR = (
     "c<filters>k<size> with s<stride>, p<padding>, d<dilation>, g<groups> (convolution), "
-    "m<size> or a<size> with s<stride>, p<padding> (max and average pooling), <units> (dense), out (last)"
+    "m<size> or a<size> with s<stride>, p<padding> (max and average pooling), gap (mean of each channel), <units> (dense), "
+    "bn, ln (normalization), relu, leaky_relu, gelu, sigmoid, tanh, linear (activation), drop<percent> (dropout), "
+    "( ... ) (residual block), out (last)"
 )
 
 #: Sizes above this are typing errors, and would overflow arithmetic further on.
@@ -39,37 +54,12 @@ _LARGEST = 2**24
 _CONVOLUTION = re.compile(r"c(?P<filters>\d+)k(?P<kernel>\d+)(?P<options>(?:[spdg]\d+)*)", re.ASCII)
 _POOLING = re.compile(r"(?P<kind>[ma])(?P<size>\d+)(?P<options>(?:[sp]\d+)*)", re.ASCII)
 _DENSE = re.compile(r"\d+", re.ASCII)
+_DROPOUT = re.compile(r"drop(?P<percent>\d{1,2})", re.ASCII)
+_NORMALIZATIONS = {"bn": BatchNorm, "ln": LayerNorm}
+#: Token -> activation.
+_ACTIVATIONS = {name: name for name in (*(a for a in ACTIVATIONS if a), *OWN_PASS)} | {"linear": None}
+_WORDS = (*_NORMALIZATIONS, *_ACTIVATIONS, "gap", "(", ")", "out")
 _OPTIONS = {"s": "stride", "p": "padding", "d": "dilation", "g": "groups"}
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A named network.
-
-    Attributes
-    ----------
-    made_for : (H, W, C)
-        The images it was made for; others work where the shapes allow.
-    """
-
-    name: str
-    tokens: tuple[str, ...]
-    made_for: tuple[int, int, int]
-    summary: str
-
-
-ARCHITECTURES: tuple[Architecture, ...] = (
-    Architecture("lenet5", ("c6k5p2", "m2", "c16k5", "m2", "120", "84", "out"), (28, 28, 1),
-                 "LeCun et al. 1998, with ReLU and max pooling"),
-    Architecture("conv16_32", ("c16k3p1", "m2", "c32k3p1", "m2", "out"), (8, 8, 1),
-                 "two small convolutions, for 8x8 digits"),
-    Architecture("conv32_64", ("c32k3p1", "m2", "c64k3p1", "m2", "128", "out"), (28, 28, 1),
-                 "two convolutions and a dense layer, for 28x28 images"),
-    Architecture("vgg_small", ("c32k3p1", "c32k3p1", "m2", "c64k3p1", "c64k3p1", "m2", "c128k3p1", "m2", "256", "out"),
-                 (32, 32, 3), "five 3x3 convolutions after Simonyan & Zisserman 2015, for 32x32 colour images"),
-)  # fmt: skip
-
-BY_NAME = {architecture.name: architecture for architecture in ARCHITECTURES}
 
 
 def parse(architecture: str | Sequence[str | int]) -> tuple[str, ...]:
@@ -80,7 +70,7 @@ def parse(architecture: str | Sequence[str | int]) -> tuple[str, ...]:
     ValueError
         Naming the token that does not fit, and what may stand there.
     TypeError
-        Where a list holds something other than tokens.
+        Where a list holds something other than tokens and lists of them.
 
     Examples
     --------
@@ -90,13 +80,13 @@ def parse(architecture: str | Sequence[str | int]) -> tuple[str, ...]:
     ('32', 'out')
     """
     if isinstance(architecture, str):
-        if architecture in BY_NAME:
-            return BY_NAME[architecture].tokens
+        if named := find(architecture):
+            return named
         tokens = tuple(architecture.split())
         if len(tokens) == 1 and not _is_token(tokens[0]):
             raise ValueError(_unknown_name(architecture))
     else:
-        tokens = tuple(_token_text(token) for token in _as_sequence(architecture))
+        tokens = tuple(_flat(_as_sequence(architecture)))
     if not tokens:
         raise ValueError(f"architecture is empty; it needs at least the token 'out'. Tokens: {GRAMMAR}")
     for token in tokens:
@@ -106,7 +96,20 @@ def parse(architecture: str | Sequence[str | int]) -> tuple[str, ...]:
         raise ValueError(f"architecture must end with the token 'out', got {tokens[-1]!r}")
     if "out" in tokens[:-1]:
         raise ValueError("architecture: the token 'out' stands last, and once")
+    _check_blocks(tokens)
     return tokens
+
+
+def _check_blocks(tokens: tuple[str, ...]) -> None:
+    inside = False
+    for before, token in zip(("", *tokens), tokens, strict=False):
+        if token in ("(", ")") and inside == (token == "("):
+            raise ValueError(f"architecture: {token!r} {'within a block' if inside else 'without its (' }; blocks do not nest")
+        if token == ")" and before == "(":
+            raise ValueError("architecture: a residual block '( )' with nothing in it")
+        inside = token == "(" or (inside and token != ")")
+    if inside:
+        raise ValueError("architecture: a block '(' without its ')'")
 
 
 def build(
@@ -127,33 +130,108 @@ def build(
     Traceback (most recent call last):
     ValueError: architecture: 'c6k5' (layer 1) does not fit: the shape here is 3x3: kernel 5 does not fit
     """
-    layers: list[Layer] = []
-    shape = tuple(input_shape)
-    for position, token in enumerate(parse(architecture), start=1):
-        if len(shape) == 3 and (token == "out" or _DENSE.fullmatch(token)):
+    return _Builder(parse(architecture), n_outputs, activation).layers(tuple(input_shape))
+
+
+class _Builder:
+    """Takes tokens one by one, from the front."""
+
+    def __init__(self, tokens: tuple[str, ...], n_outputs: int, activation: str | None):
+        self._tokens, self._position = tokens, 0
+        self._n_outputs, self._activation = n_outputs, activation
+        self._draws = Draws()  # one for all dropouts of the network
+
+    def _next(self) -> str:
+        return self._tokens[self._position] if self._position < len(self._tokens) else ""
+
+    def _take(self) -> str:
+        self._position += 1
+        return self._tokens[self._position - 1]
+
+    def layers(self, shape: Shape) -> list[Layer]:
+        """Return the layers up to the end, or to the end of the block."""
+        layers: list[Layer] = []
+        while self._next() not in ("", ")"):
+            token = self._take()
+            try:
+                layers += self._of_token(token, shape)
+            except ValueError as error:
+                if str(error).startswith("architecture:"):
+                    raise
+                raise ValueError(f"architecture: {token!r} (layer {self._position}) does not fit: {error}") from None
+            shape = layers[-1].output_shape
+        return layers
+
+    def _of_token(self, token: str, shape: Shape) -> list[Layer]:
+        if token == "(":
+            return self._residual(shape)
+        if token == "gap":
+            return [GlobalAvgPool2D(token, _image(shape))]
+        if match := _DROPOUT.fullmatch(token):
+            return [Dropout(token, shape, int(match["percent"]) / 100.0, self._draws)]
+        if match := _POOLING.fullmatch(token):
+            return [_pooling(token, _image(shape), match)]
+        if token in _NORMALIZATIONS:  # of what comes in
+            activation = self._chosen_activation(None)
+            return _with_activation(lambda a: _NORMALIZATIONS[token](token, shape, a), activation)
+        if token in _ACTIVATIONS:
+            if token not in OWN_PASS:
+                raise ValueError("it must follow a convolution, a dense layer or a normalization")
+            return [Activation(token, shape)]
+        return self._weighted(token, shape)
+
+    def _weighted(self, token: str, shape: Shape) -> list[Layer]:
+        """A convolution or dense layer, its normalization and its activation."""
+        layers: list[Layer] = []
+        if len(shape) == 3 and not _CONVOLUTION.fullmatch(token):
             layers.append(Flatten("flatten", shape))
             shape = layers[-1].output_shape
-        try:
-            layers.append(_layer(token, shape, n_outputs, activation))
-        except ValueError as error:
-            raise ValueError(f"architecture: {token!r} (layer {position}) does not fit: {error}") from None
-        shape = layers[-1].output_shape
-    return layers
+        if token == "out":
+            return [*layers, Dense(token, shape[0], self._n_outputs)]
+        normalization = self._take() if self._next() in _NORMALIZATIONS else None
+        activation = self._chosen_activation(None if self._next() == ")" else self._activation)
+
+        def make(own: str | None) -> Layer:
+            bias = normalization is None
+            if match := _CONVOLUTION.fullmatch(token):
+                return _convolution(token, _image(shape), match, own, bias)
+            return Dense(token, shape[0], _size("units", token), own, bias=bias)
+
+        if normalization is None:
+            return [*layers, *_with_activation(make, activation)]
+        first = make(None)
+        first.feeds = activation
+        kind = _NORMALIZATIONS[normalization]
+        return [*layers, first, *_with_activation(lambda a: kind(normalization, first.output_shape, a), activation)]
+
+    def _chosen_activation(self, otherwise: str | None) -> str | None:
+        return _ACTIVATIONS[self._take()] if self._next() in _ACTIVATIONS else otherwise
+
+    def _residual(self, shape: Shape) -> list[Layer]:
+        start = self._position
+        body = self.layers(shape)
+        self._take()  # the closing one
+        activation = self._chosen_activation(self._activation)
+        name = " ".join(("(", *self._tokens[start : self._position]))
+        return _with_activation(lambda a: Residual(name, body, a), activation)
 
 
-def _layer(token: str, shape: Shape, n_outputs: int, activation: str | None) -> Layer:
-    if token == "out":
-        return Dense(token, shape[0], n_outputs)
-    if _DENSE.fullmatch(token):
-        return Dense(token, shape[0], _size("units", token), activation)
+def _with_activation(make: Callable[[str | None], Layer], activation: str | None) -> list[Layer]:
+    """Return the layer that `make` gives for an activation; one that no kernel adds becomes a layer of its own."""
+    if activation not in OWN_PASS:
+        return [make(activation)]
+    layer = make(None)
+    layer.feeds = activation
+    return [layer, Activation(activation, layer.output_shape)]
+
+
+def _image(shape: Shape) -> Shape:
     if len(shape) != 3:
         raise ValueError(f"it needs an image, but the shape here is {shape[0]} values (a dense layer stands before it)")
-    if match := _CONVOLUTION.fullmatch(token):
-        return _convolution(token, shape, match, activation)
-    return _pooling(token, shape, _POOLING.fullmatch(token))
+    return shape
 
 
-def _convolution(token: str, shape: Shape, match: re.Match, activation: str | None) -> Conv2D:
+def _convolution(token: str, shape: Shape, match: re.Match, activation: str | None, bias: bool) -> Conv2D:
     kernel, filters = _size("kernel", match["kernel"]), _size("filters", match["filters"])
     options = _options(match["options"])
     groups = options.get("groups", 1)
@@ -161,7 +239,7 @@ def _convolution(token: str, shape: Shape, match: re.Match, activation: str | No
         sizes = f"the channels here ({shape[2]}) and the filters ({filters})"
         raise ValueError(f"groups must divide {sizes}, got {groups}")
     _check_extent(shape, options.get("dilation", 1) * (kernel - 1) + 1, options.get("padding", 0), "kernel", kernel)
-    return Conv2D(token, shape, filters, kernel, activation=activation, **options)
+    return Conv2D(token, shape, filters, kernel, activation=activation, bias=bias, **options)
 
 
 def _pooling(token: str, shape: Shape, match: re.Match) -> Layer:
@@ -196,7 +274,16 @@ def _options(text: str) -> dict[str, int]:
 
 
 def _is_token(token: str) -> bool:
-    return token == "out" or any(pattern.fullmatch(token) for pattern in (_CONVOLUTION, _POOLING, _DENSE))
+    return token in _WORDS or any(pattern.fullmatch(token) for pattern in (_CONVOLUTION, _POOLING, _DENSE, _DROPOUT))
+
+
+def _flat(tokens: Sequence) -> Iterator[str]:
+    """Yield tokens as text; a list within is a residual block."""
+    for token in tokens:
+        if isinstance(token, (list, tuple)):
+            yield from ("(", *_flat(token), ")")
+        else:
+            yield _token_text(token)
 
 
 def _token_text(token: object) -> str:
@@ -215,4 +302,5 @@ def _as_sequence(architecture: object) -> Sequence:
 def _unknown_name(name: str) -> str:
     near = difflib.get_close_matches(name, BY_NAME, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"architecture: {name!r} is neither a network ({', '.join(BY_NAME)}) nor a token{hint}. Tokens: {GRAMMAR}"
+    names = ", ".join((*BY_NAME, *PATTERNS))
+    return f"architecture: {name!r} is neither a network ({names}) nor a token{hint}. Tokens: {GRAMMAR}"

@@ -2,52 +2,62 @@
 
 A network is named or given as a list of tokens (``models/architectures.py``). Images come as (n, H, W, C), (n, H, W) or
 as flat rows; whatever they are, they are turned into one C-contiguous array of the network's dtype once, before the
-first epoch.
-
-Pixels are brought to mean 0 and variance 1 with two numbers for the whole training set (LeCun et al., "Efficient
-BackProp", 1998, section 4.3), batch by batch, so that a learning rate means the same for pixels in 0..1 and in 0..255.
+first epoch (``models/images.py``).
 """
 
 from __future__ import annotations
 
 import math
+from functools import partial
 from numbers import Integral, Real
+from pathlib import Path
 
 import numpy as np
 from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight
 
-from models import architectures
+from models import architectures, augmentation
 from models.estimator import KERNEL_ACTIVATIONS, NetworkEstimator
+from models.images import ImageInput, mean_and_deviation
 from models.inference import load_kernels
-from models.initializers import initial_parameters
-from models.layers import Flatten
+from models.initializers import SCHEMES, initial_parameters
 from models.losses import SoftmaxCrossEntropy
-from models.optimizers import SGD, Adam
+from models.network import Network
+from models.optimizers import SGD, Adam, AdamW
+from models.pointwise import OWN_PASS, Dropout
+from models.prediction import Prediction, argmax
+from models.resuming import Resuming
+from models.schedules import RULES, schedule
 from models.training import Batches
 
 #: learning_rate_init where none is given.
-LEARNING_RATES = {"sgd": 0.02, "adam": 0.001}
+LEARNING_RATES = {"sgd": 0.02, "adam": 0.001, "adamw": 0.001}
+#: scikit-learn's names of activations and our further ones, and what layers call them.
+ACTIVATIONS = {**KERNEL_ACTIVATIONS, **{name: name for name in OWN_PASS}}
 
 
 class ConvNetClassifier(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, NetworkEstimator, auto_wrap_output_keys=None
-):
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, ImageInput, Prediction, Resuming,
+    NetworkEstimator,
+    auto_wrap_output_keys=None,
+):  # fmt: skip
     """Convolutional network, trained on the cross-entropy of its softmax.
 
     Parameters
     ----------
     architecture : str or list, default="lenet5"
-        A named network ("lenet5", "conv16_32", "conv32_64", "vgg_small"), or tokens: ``["c16k3p1", "m2", 64, "out"]``.
+        A named network ("lenet5", "resnet20", "mlp_residual_8" ...; ``depthbench list architectures``), or tokens:
+        ``["c16k3p1", "bn", "m2", 64, "out"]``; see ``models/architectures.py``.
     image_shape : (H, W) or (H, W, C), optional
         What a row of a flat X is. Without it, flat X is one row of pixels: (1, n_features, 1).
-    activation : {"relu", "tanh", "logistic", "identity"}, default="relu"
-        After every convolution and dense layer but the last.
-    solver : {"sgd", "adam"}, default="sgd"
+    activation : {"relu", "leaky_relu", "gelu", "tanh", "logistic", "identity"}, default="relu"
+        After every convolution and dense layer but the last, where the architecture does not name another.
+    solver : {"sgd", "adam", "adamw"}, default="sgd"
     alpha : float, default=0.05
         Strength of the L2 term on the weights, divided by the number of samples of a batch as in `MLPClassifier`. At
         the default batch size 0.05 is a weight decay of 4e-4, about that of Krizhevsky et al. 2012 (5e-4).
@@ -58,7 +68,7 @@ class ConvNetClassifier(
     momentum, nesterovs_momentum
         Of solver "sgd".
     beta_1, beta_2, epsilon
-        Of solver "adam".
+        Of solvers "adam" and "adamw".
     max_iter : int, default=50
         Epochs. Training takes exactly as many, unless a stopping rule ends it.
     tol, n_iter_no_change
@@ -78,6 +88,25 @@ class ConvNetClassifier(
         One of :func:`kernels.backends`.
     n_jobs : int or None
         Threads of the kernels; None is one, -1 all.
+    initializer : {"auto", "glorot", "he", "lecun", "orthogonal"}, default="auto"
+        Starting weights (``models/initializers.py``).
+    learning_rate : {"constant", "step", "cosine", "one_cycle"}, default="constant"
+        How the learning rate goes from `learning_rate_init` over the `max_iter` epochs (``models/schedules.py``).
+    warmup_epochs : float, default=0
+        Over so many epochs it rises to what the schedule says.
+    weight_decay : float, optional
+        In the place of `alpha`: what is taken for the decay of the weights whatever the batch size is, as in PyTorch; with
+        "adamw" not by way of the gradient.
+    label_smoothing : float, default=0
+    max_grad_norm : float, optional
+        A gradient of larger norm is scaled down to it.
+    augmentation : str or list of str, optional
+        Random changes of the training images: ``"crop4 flip cutout8"`` (``models/augmentation.py``).
+    class_weight : dict, "balanced" or None
+        As in scikit-learn; multiplies sample weights.
+    checkpoint : str or path, optional
+        A file that keeps the training's state after each epoch. A `fit` that finds one of its own there, of the same
+        parameters and data, goes on behind it; when it has ended the file stays, and a third `fit` returns at once.
 
     Attributes
     ----------
@@ -85,7 +114,10 @@ class ConvNetClassifier(
     architecture_ : tuple of str
     image_shape_ : (H, W, C)
     coefs_, intercepts_ : list of ndarray
-        Filters (KH, KW, C_in // groups, C_out) or weight matrices, and biases, of each layer that has them.
+        Filters (KH, KW, C_in // groups, C_out) or weight matrices of each layer that has them; and biases, and gamma and
+        beta of normalizations.
+    statistics_ : list of ndarray
+        Running means and variances of batch normalizations.
     pixel_mean_, pixel_scale_ : float
     loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, n_iter_, t_
         As in `MLPClassifier`.
@@ -115,8 +147,8 @@ class ConvNetClassifier(
     _parameter_constraints: dict = {  # noqa: RUF012 - scikit-learn's protocol
         "architecture": [str, list, tuple],
         "image_shape": ["array-like", None],
-        "activation": [StrOptions(set(KERNEL_ACTIVATIONS))],
-        "solver": [StrOptions({"sgd", "adam"})],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "solver": [StrOptions({"sgd", "adam", "adamw"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither"), None],
@@ -138,6 +170,15 @@ class ConvNetClassifier(
         "dtype": [StrOptions({"float32", "float64"})],
         "backend": [str],
         "n_jobs": [Integral, None],
+        "initializer": [StrOptions(set(SCHEMES))],
+        "learning_rate": [StrOptions(set(RULES))],
+        "warmup_epochs": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "augmentation": [str, list, tuple, None],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "checkpoint": [str, Path, None],
     }
 
     def __init__(
@@ -168,6 +209,15 @@ class ConvNetClassifier(
         dtype="float32",
         backend="cython",
         n_jobs=None,
+        initializer="auto",
+        learning_rate="constant",
+        warmup_epochs=0,
+        weight_decay=None,
+        label_smoothing=0.0,
+        max_grad_norm=None,
+        augmentation=None,
+        class_weight=None,
+        checkpoint=None,
     ):
         self.architecture = architecture
         self.image_shape = image_shape
@@ -194,66 +244,137 @@ class ConvNetClassifier(
         self.dtype = dtype
         self.backend = backend
         self.n_jobs = n_jobs
+        self.initializer = initializer
+        self.learning_rate = learning_rate
+        self.warmup_epochs = warmup_epochs
+        self.weight_decay = weight_decay
+        self.label_smoothing = label_smoothing
+        self.max_grad_norm = max_grad_norm
+        self.augmentation = augmentation
+        self.class_weight = class_weight
+        self.checkpoint = checkpoint
 
     # -- fitting -------------------------------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X, y, sample_weight=None):
         """Train on images X (n, H, W, C), (n, H, W) or flat (n, H * W * C) with class labels y (n,)."""
-        return self._fit(X, y, first_pass=not (self.warm_start and hasattr(self, "coefs_")), incremental=False)
+        first_pass = not (self.warm_start and hasattr(self, "coefs_"))
+        return self._fit(X, y, sample_weight, first_pass=first_pass, incremental=False)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch; `classes`, needed in the first call, are all classes there will ever be."""
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        if self.class_weight == "balanced":
+            raise ValueError("partial_fit cannot know how often classes occur; give class_weight as a dict")
         first_pass = _check_partial_fit_first_call(self, classes) or not hasattr(self, "coefs_")
-        return self._fit(X, y, first_pass=first_pass, incremental=True)
+        return self._fit(X, y, sample_weight, first_pass=first_pass, incremental=True)
 
-    def _fit(self, X, y, *, first_pass: bool, incremental: bool):
+    def _fit(self, X, y, sample_weight, *, first_pass: bool, incremental: bool):
         kernels = load_kernels(self.backend)  # refused before a sample is looked at
+        changes = augmentation.parse(self.augmentation)
         X, y, image = self._validated(X, y, reset=first_pass)
         check_classification_targets(y)
         if first_pass and not incremental:
             self.classes_ = np.unique(y)
         labels = self._labels(y)
+        weight = self._weights_of_samples(X, y, labels, sample_weight)
         self._random_state = check_random_state(self.random_state)
         if first_pass:
             self._initialize(X, image)
+        self._begin(X, labels, weight, incremental)
         X = X.reshape(-1, *self.image_shape_)
         rows, score, n_samples = None, None, X.shape[0]
         if self.early_stopping:
             rows, validation = self._split_validation(n_samples, labels)
-            score = self._validation_score(X, labels, validation)
+            score = self._validation_score(X, labels, weight, validation)
             n_samples = len(rows)
         batch_size = min(self.batch_size, n_samples)
         network, loss = self._training_network(kernels, self.dtype, batch_size)
+        self._share_generator(network, needed=bool(changes))
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer = self._new_optimizer(network)
-        batches = Batches(X, labels, None, batch_size, shift=self.pixel_mean_, scale=1.0 / self.pixel_scale_)
+        batches = Batches(
+            X, labels, weight, batch_size, shift=self.pixel_mean_, scale=1.0 / self.pixel_scale_,
+            change=partial(self._augmented, changes) if changes else None,
+        )  # fmt: skip
         try:
             with np.errstate(all="ignore"):  # a loss that is not finite raises DivergenceError
                 self._run_epochs(
                     network, loss, batches, n_samples=n_samples, batch_size=batch_size, rows=rows, score=score,
-                    incremental=incremental,
+                    incremental=incremental, schedule=None if incremental else self._schedule(n_samples, batch_size),
                 )  # fmt: skip
         finally:
+            self._rate_of = None
             if not incremental:
                 self._drop_trainer()
         return self
 
+    def _weights_of_samples(self, X, y, labels: np.ndarray, sample_weight) -> np.ndarray | None:
+        if sample_weight is None and self.class_weight is None:
+            return None
+        weight = _check_sample_weight(sample_weight, X, dtype=np.dtype(self.dtype), copy=True, ensure_non_negative=True)
+        if self.class_weight is not None:
+            weight *= compute_class_weight(self.class_weight, classes=self.classes_, y=y)[labels].astype(weight.dtype)
+        return weight
+
+    def _share_generator(self, network: Network, *, needed: bool) -> None:
+        """Let dropouts and augmentation draw from one generator of this fit; where there are none, none is drawn."""
+        dropouts = [layer for layer in network.layers if isinstance(layer, Dropout)]
+        if not (dropouts or needed):
+            self._generator = None
+            return
+        if getattr(self, "_generator", None) is None:
+            self._generator = np.random.default_rng(self._random_state.randint(2**31))
+        for layer in dropouts:
+            layer.draws.generator = self._generator
+
+    def _augmented(self, changes, x: np.ndarray) -> None:
+        fill = 0.0 if self.standardize else float(x.mean())
+        for change in changes:
+            change(x, self._generator, fill)
+
+    def _schedule(self, n_samples: int, batch_size: int):
+        if self.learning_rate == "constant" and not self.warmup_epochs:
+            return None
+        n_batches = -(-n_samples // batch_size)
+        return schedule(self.learning_rate, self.max_iter * n_batches, round(self.warmup_epochs * n_batches))
+
+    def _step_options(self):
+        if self.weight_decay is None:
+            return {"alpha": self.alpha, "max_norm": self.max_grad_norm}
+        return {"weight_decay": self.weight_decay, "max_norm": self.max_grad_norm}
+
     def _initialize(self, X: np.ndarray, image: tuple[int, ...] | None) -> None:
         self._reset_history()
-        self.__dict__.pop("_optimizer", None)
+        for name in ("_optimizer", "_generator"):
+            self.__dict__.pop(name, None)
         self.image_shape_ = self._resolve_image_shape(image, X.shape[1])
         self.architecture_ = architectures.parse(self.architecture)
-        self.pixel_mean_, self.pixel_scale_ = _mean_and_deviation(X) if self.standardize else (0.0, 1.0)
-        parameters = initial_parameters(self._layers(), self._random_state, np.dtype(self.dtype))
-        self.coefs_, self.intercepts_ = parameters[0::2], parameters[1::2]
-        self._n_features_out = math.prod(self._layers()[-1].input_shape)
+        self.pixel_mean_, self.pixel_scale_ = mean_and_deviation(X) if self.standardize else (0.0, 1.0)
+        layers, dtype = self._layers(), np.dtype(self.dtype)
+        parameters = initial_parameters(layers, self._random_state, dtype, self.initializer)
+        self._kinds = tuple(p.is_weight for layer in layers for p in layer.parameters)
+        self.coefs_ = [array for array, is_weight in zip(parameters, self._kinds, strict=True) if is_weight]
+        self.intercepts_ = [array for array, is_weight in zip(parameters, self._kinds, strict=True) if not is_weight]
+        self.statistics_ = [np.full(s.shape, s.initial, dtype) for layer in layers for s in layer.states]
+        self._n_features_out = math.prod(layers[-1].input_shape)
+
+    def _parameter_kinds(self):
+        return self._kinds
+
+    @property
+    def _states(self):
+        return self.statistics_
+
+    @_states.setter
+    def _states(self, arrays):
+        self.statistics_ = arrays
 
     def _layers(self, *, sparse=False):
-        activation = KERNEL_ACTIVATIONS[self.activation]
+        activation = ACTIVATIONS[self.activation]
         try:
             return architectures.build(
                 self.architecture_, self.image_shape_, len(self.classes_), activation=activation
@@ -267,10 +388,11 @@ class ConvNetClassifier(
             raise
 
     def _layers_key(self):
-        return self.activation, self.architecture_, self.image_shape_, self.dtype
+        return self.activation, self.architecture_, self.image_shape_, self.dtype, self.label_smoothing
 
     def _loss(self, kernels, dtype, max_batch, n_threads):
-        return SoftmaxCrossEntropy(kernels, dtype, max_batch, len(self.classes_), n_threads)
+        n_classes = len(self.classes_)
+        return SoftmaxCrossEntropy(kernels, dtype, max_batch, n_classes, n_threads, smoothing=self.label_smoothing)
 
     def _new_optimizer(self, network) -> SGD | Adam:
         rate = LEARNING_RATES[self.solver] if self.learning_rate_init is None else self.learning_rate_init
@@ -278,7 +400,7 @@ class ConvNetClassifier(
             return SGD(
                 network.vector, network.n_weights, rate, momentum=self.momentum, nesterov=self.nesterovs_momentum
             )
-        return Adam(
+        return (AdamW if self.solver == "adamw" else Adam)(
             network.vector, network.n_weights, rate, beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon
         )
 
@@ -289,9 +411,15 @@ class ConvNetClassifier(
             raise ValueError(f"y has classes {unknown} that are not among the classes trained so far, {self.classes_}")
         return np.searchsorted(self.classes_, y).astype(np.int64, copy=False)
 
-    def _validation_score(self, X, labels, rows):
+    def _validation_score(self, X, labels, weight, rows):
         X, labels = X[rows], labels[rows]
-        return lambda: float(accuracy_score(labels, self._run(X, _argmax, np.empty(len(rows), np.intp))))
+        weight = None if weight is None else weight[rows]
+
+        def score() -> float:
+            predicted = self._run(X, argmax, np.empty(len(rows), np.intp))
+            return float(accuracy_score(labels, predicted, sample_weight=weight))
+
+        return score
 
     def _warn_not_converged(self):
         """A fixed number of epochs is the usual end of such a training; nothing to warn of."""
@@ -299,123 +427,19 @@ class ConvNetClassifier(
     def _interrupted(self):
         raise  # what is being handled: Ctrl-C ends the program, not just the training
 
-    # -- images --------------------------------------------------------------------------------------------------
+    def _onnx_input(self, graph):
+        from models.onnx_export import image_input
 
-    def _validated(self, X, y=None, *, reset: bool):
-        """Return X as rows of the network's dtype, y where there is one, and the image shape that X itself has."""
-        if not hasattr(X, "ndim") and isinstance(X, (list, tuple)):
-            X = np.asarray(X)
-        image = None
-        if getattr(X, "ndim", 0) in (3, 4) and isinstance(X, np.ndarray):
-            image = (*X.shape[1:], 1) if X.ndim == 3 else X.shape[1:]
-            if not reset and image != self.image_shape_:
-                raise ValueError(f"X has images of shape {image}, but this network was fitted on {self.image_shape_}")
-            X = X.reshape(X.shape[0], math.prod(image))
-        options = {"dtype": np.dtype(self.dtype), "order": "C", "reset": reset}
-        with np.errstate(over="ignore"):  # a value too large for the dtype becomes inf, and is refused as such
-            if y is None:
-                return validate_data(self, X, **options), None, image
-            return *validate_data(self, X, y, **options), image
+        if self.pixel_mean_ != 0.0 or self.pixel_scale_ != 1.0:
+            dtype = np.dtype(self.dtype).type
+            graph.add("Sub", graph.value, graph.constant(np.array(self.pixel_mean_, dtype)))
+            graph.add("Mul", graph.value, graph.constant(np.array(1.0 / self.pixel_scale_, dtype)))
+        image_input(graph, self.image_shape_)
 
-    def _resolve_image_shape(self, image: tuple[int, ...] | None, n_features: int) -> tuple[int, int, int]:
-        if self.image_shape is None:
-            return image or (1, n_features, 1)
-        given = tuple(self.image_shape)
-        whole = all(isinstance(extent, Integral) and extent > 0 for extent in given)
-        if len(given) not in (2, 3) or not whole:
-            raise ValueError(f"image_shape must be (H, W) or (H, W, C) of positive integers, got {self.image_shape!r}")
-        shape = tuple(int(extent) for extent in given) + (1,) * (3 - len(given))
-        if math.prod(shape) != n_features:
-            raise ValueError(
-                f"image_shape {self.image_shape!r} has {math.prod(shape)} values, the samples of X have {n_features}"
-            )
-        if image is not None and image != shape:
-            raise ValueError(f"X has images of shape {image}, but image_shape is {self.image_shape!r}")
-        return shape
-
-    def _standardized(self, x: np.ndarray) -> np.ndarray:
-        if self.pixel_mean_ == 0.0 and self.pixel_scale_ == 1.0:
-            return x
-        x = x - x.dtype.type(self.pixel_mean_)
-        x *= 1.0 / self.pixel_scale_
-        return x
-
-    # -- prediction ----------------------------------------------------------------------------------------------
-
-    def _run(self, X, finish, out, n_layers=None):
-        inference, _ = self._inference_for(np.dtype(self.dtype))
-        with np.errstate(all="ignore"):
-            return inference.run(X, finish, out, n_layers=n_layers, prepare=self._standardized)
-
-    def _images(self, X) -> np.ndarray:
-        check_is_fitted(self)
-        return self._validated(X, reset=False)[0].reshape(-1, *self.image_shape_)
-
-    def predict(self, X):
-        """Return the most probable class of each image, (n,)."""
-        X = self._images(X)
-        return self.classes_[self._run(X, _argmax, np.empty(len(X), np.intp))]
-
-    def predict_proba(self, X):
-        """Return the probability of each class, (n, n_classes), in the order of ``classes_``."""
-        X = self._images(X)
-        _, loss = self._inference_for(np.dtype(self.dtype))
-        return self._run(X, loss.link, np.empty((len(X), len(self.classes_)), self.dtype))
-
-    def predict_log_proba(self, X):
-        """Return the logarithm of :meth:`predict_proba`."""
-        probability = self.predict_proba(X)
-        with np.errstate(divide="ignore"):
-            return np.log(probability, out=probability)
-
-    def transform(self, X, layer=None):
-        """Return the activations of a layer, (n, values), flattened.
-
-        Parameters
-        ----------
-        X : images, as in :meth:`fit`
-        layer : int or str, optional
-            Position in ``architecture_``, or a token that stands there once. Default: what the last layer sees.
-        """
-        X = self._images(X)
-        layers = self._layers()
-        n_layers = len(layers) - 1 if layer is None else self._position(layers, layer) + 1
-        shape = layers[n_layers - 1].output_shape if n_layers else self.image_shape_
-        return self._run(X, _copy_flat, np.empty((len(X), math.prod(shape)), self.dtype), n_layers)
-
-    def _position(self, layers, layer) -> int:
-        """Return where a layer stands among the network's, which count flattening too."""
-        positions = [i for i, candidate in enumerate(layers) if not isinstance(candidate, Flatten)]
-        if isinstance(layer, str):
-            found = [i for i, token in enumerate(self.architecture_) if token == layer]
-            if len(found) != 1:
-                count = "not" if not found else f"{len(found)} times"
-                raise ValueError(f"layer {layer!r} stands {count} in the architecture {self.architecture_}")
-            layer = found[0]
-        if isinstance(layer, bool) or not isinstance(layer, Integral):
-            raise TypeError(f"layer must be an integer, a token or None, got {type(layer).__name__}")
-        if not -len(positions) <= layer < len(positions):
-            raise ValueError(f"layer must lie in 0..{len(positions) - 1}, got {layer}")
-        return positions[layer]
+    def _onnx_output(self, graph):
+        graph.add("Softmax", graph.value, output="output", axis=1)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _argmax(values: np.ndarray, out: np.ndarray) -> None:
-    np.argmax(values, axis=1, out=out)
-
-
-def _copy_flat(values: np.ndarray, out: np.ndarray) -> None:
-    out[...] = values.reshape(out.shape)
-
-
-def _mean_and_deviation(X: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of all values, in float64 and without a copy of X; a constant X counts as 1."""
-    mean = float(X.mean(dtype=np.float64))
-    block = max(1, 2**18 // X.shape[1])
-    squares = sum(float(np.square(X[i : i + block] - mean, dtype=np.float64).sum()) for i in range(0, len(X), block))
-    deviation = math.sqrt(squares / X.size)
-    return mean, deviation if deviation > 0.0 and math.isfinite(deviation) else 1.0

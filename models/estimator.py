@@ -16,13 +16,14 @@ from models.inference import Inference, load_kernels, resolve_threads
 from models.layers import Layer
 from models.losses import Loss
 from models.network import Network
+from models.stored import Stored
 from models.training import StochasticTraining
 
 #: scikit-learn's names of activations, and the kernels'.
 KERNEL_ACTIVATIONS = {"identity": None, "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 
 
-class NetworkEstimator(StochasticTraining, BaseEstimator):
+class NetworkEstimator(StochasticTraining, Stored, BaseEstimator):
     """Base of the estimators. Sub-classes say what layers and what loss; parameters are scikit-learn's."""
 
     coefs_: list[np.ndarray]
@@ -39,9 +40,18 @@ class NetworkEstimator(StochasticTraining, BaseEstimator):
         """What the layers depend on besides the parameter arrays."""
         return (self.activation,)
 
+    #: What layers keep beside their parameters, in their order; running statistics of batch normalization.
+    _states: Sequence[np.ndarray] = ()
+
     @property
     def _parameters(self) -> list[np.ndarray]:
-        return [array for pair in zip(self.coefs_, self.intercepts_, strict=True) for array in pair]
+        """The arrays of ``coefs_`` and ``intercepts_`` in the order of the layers."""
+        weights, others = iter(self.coefs_), iter(self.intercepts_)
+        return [next(weights if is_weight else others) for is_weight in self._parameter_kinds()]
+
+    def _parameter_kinds(self) -> Sequence[bool]:
+        """Whether each parameter is a weight; here weights and biases in turn."""
+        return (True, False) * len(self.coefs_)
 
     def _training_network(self, kernels, dtype, max_batch: int, *, sparse: bool = False) -> tuple[Network, Loss]:
         """Return a network that holds the present parameters, with ``coefs_`` and ``intercepts_`` as views of it.
@@ -51,13 +61,17 @@ class NetworkEstimator(StochasticTraining, BaseEstimator):
         n_threads = resolve_threads(self.n_jobs)
         key = (kernels.name, np.dtype(dtype), sparse, n_threads, *self._layers_key())
         network, loss, key_before = getattr(self, "_trainer", (None, None, None))
-        if key != key_before or network.max_batch < max_batch or not _same(network.parameters, self._parameters):
+        present = [*self._parameters, *self._states]
+        own = [] if network is None else [*network.parameters, *network.states]
+        if key != key_before or network.max_batch < max_batch or not _same(own, present):
             layers = self._layers(sparse=sparse)
             network = Network(layers, kernels=kernels, dtype=dtype, max_batch=max_batch, n_threads=n_threads)
-            for own, value in zip(network.parameters, self._parameters, strict=True):
-                own[...] = value
+            for array, value in zip((*network.parameters, *network.states), present, strict=True):
+                array[...] = value
             loss = self._loss(kernels, dtype, max_batch, n_threads)
             self.coefs_, self.intercepts_ = network.weights, network.biases
+            if network.states:
+                self._states = network.states
         self._trainer = network, loss, key
         self.__dict__.setdefault("_inference", {})
         return network, loss
@@ -70,7 +84,7 @@ class NetworkEstimator(StochasticTraining, BaseEstimator):
         """Return what predicts with the present parameters in a dtype; kept until a parameter array is replaced."""
         n_threads = resolve_threads(self.n_jobs)
         key = (np.dtype(dtype), sparse, n_threads, self.backend, *self._layers_key())
-        parameters = self._parameters
+        parameters = [*self._parameters, *self._states]
         # The box is there from the first fit on, so that predicting changes no attribute.
         box = self.__dict__.setdefault("_inference", {})
         kept = box.get("kept")
@@ -80,13 +94,40 @@ class NetworkEstimator(StochasticTraining, BaseEstimator):
             return kept[key]
         kernels = load_kernels(self.backend)
         arrays = [np.asarray(p, dtype=dtype) for p in parameters]
-        layers = self._layers(sparse=sparse)
-        inference = Inference(layers, arrays, kernels=kernels, dtype=dtype, n_threads=n_threads)
+        layers, n = self._layers(sparse=sparse), len(parameters) - len(self._states)
+        inference = Inference(
+            layers, arrays[:n], states=arrays[n:], kernels=kernels, dtype=dtype, n_threads=n_threads
+        )
         entry = inference, self._loss(kernels, dtype, 1, n_threads)
         if _same(arrays, parameters):  # copies in another dtype would not follow changes made in place
             kept[key] = entry
             box["kept"] = kept
         return entry
+
+    # -- as an ONNX graph (``models/stored.py``) -------------------------------------------------------------------
+
+    def _onnx_graph(self):
+        """Return the graph from a row of X to the output."""
+        from models.onnx_export import Graph
+
+        graph = Graph()
+        self._onnx_input(graph)
+        graph.layers(self._layers(sparse=False), iter(self._parameters), iter(self._states))
+        self._onnx_output(graph)
+        return graph
+
+    def _onnx_input(self, graph) -> None:
+        """Add what comes before the first layer."""
+
+    def _onnx_output(self, graph) -> None:
+        """Add what the loss makes of the last layer's values; the result is called "output"."""
+        raise NotImplementedError
+
+    def _onnx_values(self) -> dict:
+        """Return the inputs, the outputs and their type."""
+        n_outputs = self.coefs_[-1].shape[1]
+        shapes = {"x": [None, self.n_features_in_]}, {"output": [None, n_outputs]}
+        return {"inputs": shapes[0], "outputs": shapes[1], "dtype": self.coefs_[0].dtype}
 
     def __getstate__(self):
         """Leave out what is made on demand."""

@@ -7,7 +7,6 @@ between threads (joblib's threading backend does), and a prediction of one sampl
 
 from __future__ import annotations
 
-import math
 import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -32,17 +31,21 @@ class Inference:
     Parameters
     ----------
     layers : sequence of Layer
-    parameters : sequence of arrays
-        Weight and bias of each layer that has them; bound, not copied.
+    parameters, states : sequence of arrays
+        Of all layers, in their order; bound, not copied.
     """
 
-    def __init__(self, layers: Sequence[Layer], parameters: Sequence[np.ndarray], *, kernels, dtype, n_threads: int):
+    def __init__(
+        self, layers: Sequence[Layer], parameters: Sequence[np.ndarray], *, kernels, dtype, n_threads: int,
+        states: Sequence[np.ndarray] = (),
+    ):  # fmt: skip
         self.layers = layers
         self.parameters = parameters
+        self.states = states
         self.dtype = np.dtype(dtype)
         self.n_threads = n_threads
         self._kernels = kernels
-        sample_bytes = sum(math.prod(layer.output_shape) for layer in layers) * self.dtype.itemsize
+        sample_bytes = sum(layer.activation_elements for layer in layers) * self.dtype.itemsize
         self.block = max(8, min(BLOCK, BLOCK_BYTES // max(sample_bytes, 1)))
         self._free: defaultdict[int, deque[Network]] = defaultdict(deque)
 
@@ -55,7 +58,7 @@ class Inference:
         except IndexError:
             network = Network(
                 self.layers, kernels=self._kernels, dtype=self.dtype, max_batch=capacity, n_threads=self.n_threads,
-                parameters=self.parameters, training=False,
+                parameters=self.parameters, states=self.states, training=False,
             )  # fmt: skip
         try:
             yield network

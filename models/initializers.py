@@ -16,7 +16,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.layers import Layer
+from models.blocks import Residual
+from models.layers import Layer, Parameter
 
 
 def uniform(rng: np.random.RandomState, bound: float, shape: tuple[int, ...], dtype) -> np.ndarray:
@@ -65,21 +66,82 @@ def glorot_deviation(fan_in: int, fan_out: int) -> float:
     return math.sqrt(2.0 / (fan_in + fan_out))
 
 
-def initial_parameters(layers: Sequence[Layer], rng: np.random.RandomState, dtype) -> list[np.ndarray]:
-    """Draw the parameters of a network: He's normal weights where relu follows, Glorot's elsewhere; biases are zero.
+def lecun_deviation(fan_in: int) -> float:
+    """Return the standard deviation of LeCun's normal distribution: what comes in with variance 1 goes out with it.
+
+    LeCun et al., "Efficient BackProp", 1998, eq. 16.
+
+    Examples
+    --------
+    >>> lecun_deviation(4)
+    0.5
+    """
+    return math.sqrt(1.0 / fan_in)
+
+
+def orthogonal(rng: np.random.RandomState, shape: tuple[int, ...], dtype) -> np.ndarray:
+    """Draw a matrix with orthonormal columns, or rows where there are fewer of them; filters (..., F) as (taps, F).
+
+    Saxe, McClelland & Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks",
+    ICLR 2014.
+
+    Examples
+    --------
+    >>> w = orthogonal(np.random.RandomState(0), (5, 3), np.float64)
+    >>> np.allclose(w.T @ w, np.eye(3))
+    True
+    """
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    draw = rng.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(draw)
+    q *= np.sign(np.diag(r))  # else the distribution is not uniform
+    return (q if rows >= columns else q.T).reshape(shape).astype(dtype, copy=False)
+
+
+#: Rules for starting weights, by the name that estimators take.
+SCHEMES = ("auto", "glorot", "he", "lecun", "orthogonal")
+#: Activations that let about half of the variance through.
+_RECTIFIERS = ("relu", "leaky_relu", "gelu")
+
+
+def initial_parameters(
+    layers: Sequence[Layer], rng: np.random.RandomState, dtype, scheme: str = "auto"
+) -> list[np.ndarray]:
+    """Draw the parameters of a network; biases and beta are 0, gamma 1.
+
+    Parameters
+    ----------
+    scheme : {"auto", "glorot", "he", "lecun", "orthogonal"}
+        The distribution of weights; "auto" is He's normal where a rectifier follows, Glorot's elsewhere.
 
     Returns
     -------
     list of ndarray
-        Weight and bias of each layer that has them.
+        Layer by layer, in the order of ``layer.parameters``.
     """
-    arrays = []
-    for layer in layers:
-        for p in layer.parameters:
-            if not p.is_weight:
-                arrays.append(np.zeros(p.shape, dtype))
-                continue
-            relu = layer.activation == "relu"
-            deviation = he_deviation(p.fan_in) if relu else glorot_deviation(p.fan_in, p.fan_out)
-            arrays.append(normal(rng, deviation, p.shape, dtype))
-    return arrays
+    return [
+        _weights(rng, p, feeds, dtype, scheme) if p.is_weight else np.full(p.shape, p.initial, dtype)
+        for layer in layers
+        for p, feeds in parameters_and_activations(layer)
+    ]
+
+
+def parameters_and_activations(layer: Layer) -> list[tuple[Parameter, str | None]]:
+    """Return the parameters of a layer, each with the activation that it feeds; those of layers within it too."""
+    if isinstance(layer, Residual):
+        return [pair for inner in layer.layers for pair in parameters_and_activations(inner)]
+    return [(p, layer.activation or layer.feeds) for p in layer.parameters]
+
+
+def _weights(rng, p: Parameter, feeds: str | None, dtype, scheme: str) -> np.ndarray:
+    if scheme == "auto":
+        scheme = "he" if feeds in _RECTIFIERS else "glorot"
+    if scheme == "orthogonal":
+        weights = orthogonal(rng, p.shape, dtype)
+        return weights * weights.dtype.type(math.sqrt(2.0)) if feeds in _RECTIFIERS else weights
+    deviation = {
+        "he": lambda: he_deviation(p.fan_in),
+        "glorot": lambda: glorot_deviation(p.fan_in, p.fan_out),
+        "lecun": lambda: lecun_deviation(p.fan_in),
+    }[scheme]()
+    return normal(rng, deviation, p.shape, dtype)

@@ -14,6 +14,7 @@ before the activation; dx the gradient for the input.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,19 @@ class Parameter:
     fan_in: int
     fan_out: int
     is_weight: bool
+    initial: float = 0.0  # of what is no weight
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class State:
+    """Shape and first value of what a layer keeps (running means, say)."""
+
+    shape: Shape
+    initial: float
 
     @property
     def size(self) -> int:
@@ -62,7 +76,12 @@ class Layer:
     """What all layers share. Shapes are of one sample, without the batch axis."""
 
     parameters: tuple[Parameter, ...] = ()
+    #: What a layer keeps from training for prediction, and no gradient moves.
+    states: tuple[State, ...] = ()
     activation: str | None = None
+    #: The activation that its weights feed, where that belongs to a layer behind it.
+    feeds: str | None = None
+    training = True
     #: Whether the passes are calls of kernels on bound buffers and nothing else (``models/plan.py``).
     traceable = True
 
@@ -71,6 +90,7 @@ class Layer:
         self.input_shape = input_shape
         self.output_shape = output_shape
         self.wants_input_gradient = True
+        self.arrays: Sequence[np.ndarray] = ()
         #: The activation whose derivative `backward` applies first; `defer_derivative` may move it to the next layer.
         self.derivative = self.activation
 
@@ -80,6 +100,11 @@ class Layer:
     @property
     def n_parameters(self) -> int:
         return sum(p.size for p in self.parameters)
+
+    @property
+    def activation_elements(self) -> int:
+        """Values of one sample that a forward pass writes."""
+        return math.prod(self.output_shape)
 
     @property
     def flops(self) -> int:
@@ -92,8 +117,24 @@ class Layer:
         if self.derivative is not None:
             self._activation_backward: Callable = getattr(kernels, f"{self.derivative}_backward")
 
+    def clone(self) -> Layer:
+        """Return a layer of the same kind for another network, not bound to anything."""
+        return copy.copy(self)
+
+    def meet(self, function: Callable[[list], None], member: object) -> None:
+        """Call function([member]) at this place of the pass; of a batch that is shared out, once, with all members."""
+        meet = getattr(self.k, "meet", None)
+        if meet is None:
+            function([member])
+        else:
+            meet(function, member)
+
     def bind_parameters(self, arrays: Sequence[np.ndarray]) -> None:
         """Take the arrays of `parameters`, in their order."""
+        self.arrays = arrays
+
+    def bind_states(self, arrays: Sequence[np.ndarray]) -> None:
+        """Take the arrays of `states`, in their order."""
 
     def bind_gradients(self, arrays: Sequence[np.ndarray]) -> None:
         """Take the arrays that `backward` fills, in the order of `parameters`."""
@@ -111,6 +152,13 @@ class Layer:
         self._dz = rows[0] if self.derivative is not None else None
         self._dx = rows[-1] if self.wants_input_gradient else None
 
+    def inner_sizes(self) -> tuple[int, ...]:
+        """Elements (of one sample) of the buffers that layers within this one pass gradients in; see `Residual`."""
+        return ()
+
+    def bind_inner(self, buffers: Sequence[np.ndarray], max_batch: int) -> None:
+        """Take flat buffers for `inner_sizes`, shared with other layers of the network."""
+
     def forward(self, x: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
@@ -126,29 +174,34 @@ class Layer:
 
 
 class _Affine(Layer):
-    """Layers with one weight and one bias array."""
+    """Layers with one weight array and, unless a normalization follows that would take it away again, one bias."""
 
     def bind_parameters(self, arrays):
-        self.weight, self.bias = arrays
+        super().bind_parameters(arrays)
+        self.weight, self.bias = arrays if len(arrays) == 2 else (*arrays, None)
 
     def bind_gradients(self, arrays):
-        self.weight_gradient, self.bias_gradient = arrays
+        self.weight_gradient, self.bias_gradient = arrays if len(arrays) == 2 else (*arrays, None)
+
+    def _bias_backward(self, dz):
+        if self.bias_gradient is not None:
+            self.k.bias_backward(dz, out=self.bias_gradient, n_threads=self.n_threads)
 
 
 class Dense(_Affine):
     """y = act(x W + b). x (N, D), W (D, U), b (U,), y (N, U)."""
 
-    def __init__(self, name: str, n_inputs: int, n_units: int, activation: str | None = None):
+    def __init__(self, name: str, n_inputs: int, n_units: int, activation: str | None = None, *, bias: bool = True):
         self.activation = activation
         super().__init__(name, (n_inputs,), (n_units,))
         self.parameters = (
             Parameter((n_inputs, n_units), n_inputs, n_units, is_weight=True),
-            Parameter((n_units,), n_inputs, n_units, is_weight=False),
+            *([Parameter((n_units,), n_inputs, n_units, is_weight=False)] if bias else []),
         )
 
     @property
     def flops(self):
-        return (2 * self.input_shape[0] + 1) * self.output_shape[0]
+        return (2 * self.input_shape[0] + len(self.parameters) - 1) * self.output_shape[0]
 
     def forward(self, x):
         self._x = x
@@ -161,7 +214,7 @@ class Dense(_Affine):
         dz = self._through_activation(dy)
         # dW = x^T dz, db = sum over the batch of dz, dx = dz W^T
         self._weight_backward(dz)
-        self.k.bias_backward(dz, out=self.bias_gradient, n_threads=self.n_threads)
+        self._bias_backward(dz)
         if self._dx is None:
             return None
         return self.k.gemm(dz, self.weight, transpose_b=True, out=self._dx(dz.shape[0]), n_threads=self.n_threads)
@@ -182,9 +235,15 @@ class SparseDense(Dense):
         self._x = x
         y = self._y(x.shape[0])
         z = x @ self.weight
-        if self.activation is None:
+        if self.bias is None:
+            z = np.asarray(z)
+        elif self.activation is None:
             return np.add(z, self.bias, out=y)
-        z += self.bias
+        else:
+            z += self.bias
+        if self.activation is None:
+            y[...] = z
+            return y
         return getattr(self.k, self.activation)(z, out=y, n_threads=self.n_threads)
 
     def _weight_backward(self, dz):
@@ -196,11 +255,11 @@ class Conv2D(_Affine):
 
     def __init__(
         self, name: str, input_shape: Shape, filters: int, kernel: int, *,
-        stride=1, padding=0, dilation=1, groups=1, activation: str | None = None,
+        stride=1, padding=0, dilation=1, groups=1, activation: str | None = None, bias: bool = True,
     ):  # fmt: skip
         weight_shape = (kernel, kernel, input_shape[2] // groups, filters)
-        self._window = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-        geometry = conv2d_geometry((1, *input_shape), weight_shape, **self._window)
+        self.window = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        geometry = conv2d_geometry((1, *input_shape), weight_shape, **self.window)
         self.activation = activation
         super().__init__(name, input_shape, geometry.output_shape[1:])
         self._kernel_size = (kernel, kernel)
@@ -208,16 +267,16 @@ class Conv2D(_Affine):
         fan_out = kernel * kernel * filters // groups
         self.parameters = (
             Parameter(weight_shape, taps, fan_out, is_weight=True),
-            Parameter((filters,), taps, fan_out, is_weight=False),
+            *([Parameter((filters,), taps, fan_out, is_weight=False)] if bias else []),
         )
 
     @property
     def flops(self):
-        return (2 * self.parameters[0].fan_in + 1) * math.prod(self.output_shape)
+        return (2 * self.parameters[0].fan_in + len(self.parameters) - 1) * math.prod(self.output_shape)
 
     def bind_kernels(self, kernels, n_threads):
         super().bind_kernels(kernels, n_threads)
-        self._options = {**self._window, "n_threads": n_threads}
+        self._options = {**self.window, "n_threads": n_threads}
 
     def forward(self, x):
         self._x = x
@@ -227,7 +286,7 @@ class Conv2D(_Affine):
     def backward(self, dy):
         dz = self._through_activation(dy)
         self.k.conv2d_backward_weight(dz, self._x, self._kernel_size, out=self.weight_gradient, **self._options)
-        self.k.bias_backward(dz, out=self.bias_gradient, n_threads=self.n_threads)
+        self._bias_backward(dz)
         if self._dx is None:
             return None
         dx = self._dx(dz.shape[0])
@@ -238,14 +297,14 @@ class _Pool2D(Layer):
     """Pooling over windows of size x size."""
 
     def __init__(self, name: str, input_shape: Shape, size: int, *, stride: int | None = None, padding=0):
-        self._size = size
-        self._window = {"stride": size if stride is None else stride, "padding": padding}
-        geometry = pool2d_geometry((1, *input_shape), size, **self._window)
+        self.size = size
+        self.window = {"stride": size if stride is None else stride, "padding": padding}
+        geometry = pool2d_geometry((1, *input_shape), size, **self.window)
         super().__init__(name, input_shape, geometry.output_shape[1:])
 
     @property
     def flops(self):
-        return self._size**2 * math.prod(self.output_shape)
+        return self.size**2 * math.prod(self.output_shape)
 
 
 class MaxPool2D(_Pool2D):
@@ -258,7 +317,7 @@ class MaxPool2D(_Pool2D):
     def forward(self, x):
         n = x.shape[0]
         y, _ = self.k.max_pool2d(
-            x, self._size, out=self._y(n), argmax_out=self._argmax(n), n_threads=self.n_threads, **self._window
+            x, self.size, out=self._y(n), argmax_out=self._argmax(n), n_threads=self.n_threads, **self.window
         )
         return y
 
@@ -284,15 +343,36 @@ class AvgPool2D(_Pool2D):
     """Mean of each window; padding does not count."""
 
     def forward(self, x):
-        return self.k.avg_pool2d(x, self._size, out=self._y(x.shape[0]), n_threads=self.n_threads, **self._window)
+        return self.k.avg_pool2d(x, self.size, out=self._y(x.shape[0]), n_threads=self.n_threads, **self.window)
 
     def backward(self, dy):
         if self._dx is None:
             return None
         dx = self._dx(dy.shape[0])
         return self.k.avg_pool2d_backward(
-            dy, self._size, dx.shape, out=dx, n_threads=self.n_threads, **self._window
+            dy, self.size, dx.shape, out=dx, n_threads=self.n_threads, **self.window
         )
+
+
+class GlobalAvgPool2D(AvgPool2D):
+    """Mean of each channel: (N, H, W, C) -> (N, C)."""
+
+    def __init__(self, name: str, input_shape: Shape):
+        Layer.__init__(self, name, input_shape, (input_shape[2],))
+        self.size, self.window = input_shape[:2], {}
+
+    @property
+    def flops(self):
+        return math.prod(self.input_shape)
+
+    def bind_output(self, dtype, max_batch):
+        self._y = Rows(np.empty((max_batch, 1, 1, self.input_shape[2]), dtype))
+
+    def forward(self, x):
+        return super().forward(x).reshape(x.shape[0], *self.output_shape)
+
+    def backward(self, dy):
+        return super().backward(dy.reshape(dy.shape[0], 1, 1, self.output_shape[0]))
 
 
 class Flatten(Layer):
@@ -300,6 +380,10 @@ class Flatten(Layer):
 
     def __init__(self, name: str, input_shape: Shape):
         super().__init__(name, input_shape, (math.prod(input_shape),))
+
+    @property
+    def activation_elements(self):
+        return 0
 
     def bind_output(self, dtype, max_batch):
         pass

@@ -78,14 +78,17 @@ def weight_sum(weight: np.ndarray | None, n: int) -> float:
 class SoftmaxCrossEntropy(Loss):
     """-log of the softmax probability of the label.
 
-    With `clip`, that probability is never taken for less than eps, as in scikit-learn.
+    With `clip`, that probability is never taken for less than eps, as in scikit-learn. With `smoothing` s, the target of
+    each sample is its label with probability 1 - s and any class, the label's too, with s / K (Szegedy et al.,
+    "Rethinking the Inception architecture", CVPR 2016, section 7).
     """
 
     takes_labels = True
 
-    def __init__(self, kernels, dtype, max_batch, n_outputs, n_threads=1, *, clip: bool = False):
+    def __init__(self, kernels, dtype, max_batch, n_outputs, n_threads=1, *, clip: bool = False, smoothing: float = 0.0):
         super().__init__(kernels, dtype, max_batch, n_outputs, n_threads)
         self.clip = clip
+        self.smoothing = smoothing
         self._bound: dict[tuple, tuple] = {}  # (samples, kernels) -> their last call, and its arrays
         self._starts = Rows(np.arange(max_batch) * n_outputs)
         self._index = Rows(np.empty(max_batch, np.intp))
@@ -96,6 +99,8 @@ class SoftmaxCrossEntropy(Loss):
     def __call__(self, z, target, weight, delta):
         n = z.shape[0]
         loss = self._cross_entropy(z, target, delta)
+        if self.smoothing:
+            return self._smoothed(z, target, weight, delta)
         if weight is not None:
             factor = np.multiply(weight, n / weight_sum(weight, n), out=self._row(n))
             delta *= factor[:, None]
@@ -104,6 +109,18 @@ class SoftmaxCrossEntropy(Loss):
         if not self.clip or loss * n < -math.log(self.eps):
             return loss
         return self._mean(self._losses(z, target), None)
+
+    def _smoothed(self, z, labels, weight, delta) -> float:
+        """From p - label in `delta` to p - smoothed target: sum_k t_k (log sum exp z - z_k) is linear in the target."""
+        n, n_classes = z.shape
+        index = np.add(self._starts(n), labels, out=self._index(n))
+        delta -= self.smoothing / (n_classes * n)
+        delta.reshape(-1)[index] += self.smoothing / n
+        losses = self._losses(z, labels)
+        losses += self.smoothing * (z.reshape(-1)[index] - z.mean(axis=1))
+        if weight is not None:
+            delta *= (weight * (n / weight_sum(weight, n)))[:, None]
+        return self._mean(losses, weight)
 
     def _cross_entropy(self, z, labels, delta) -> float:
         key, arrays = (len(labels), self.k), (z, labels, delta)

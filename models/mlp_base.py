@@ -278,6 +278,13 @@ class BaseMLP(NetworkEstimator):
         with np.errstate(all="ignore"):
             return inference.run(X, loss.link, out)
 
+    def _onnx_output(self, graph):
+        if self.out_activation_ == "softmax":
+            graph.add("Softmax", graph.value, output="output", axis=1)
+        else:
+            graph.add({"logistic": "Sigmoid", "identity": "Identity", "exp": "Exp"}[self.out_activation_], graph.value,
+                      output="output")  # fmt: skip
+
     def predict(self, X):
         """Predict class labels, or numbers.
 

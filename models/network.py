@@ -19,7 +19,6 @@ that passes between layers, whatever the depth.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -32,7 +31,7 @@ import numpy as np
 from kernels import Kernels
 from models import initializers
 from models.layers import Layer, Rows, Shape, defer_derivative
-from models.plan import Inputs, Pass, Tracer
+from models.plan import Inputs, Pass, Tracer, run_passes
 
 #: Passes are kept for this many sizes of batches: whole ones, the last of an epoch, those of validation.
 MOST_PASSES = 16
@@ -73,8 +72,8 @@ class Network:
     n_threads : int
         Each takes a share of the samples through all layers, where the backend can do that; else it is handed to every
         kernel.
-    parameters : sequence of arrays, optional
-        Bind these instead of a new vector: layer by layer, each in the order of ``layer.parameters``.
+    parameters, states : sequence of arrays, optional
+        Bind these instead of new ones: layer by layer, each in the order of ``layer.parameters``, ``layer.states``.
     training : bool
         Without it no gradients are kept and `backward` is refused.
 
@@ -83,13 +82,15 @@ class Network:
     vector, gradient : ndarray (n_parameters,)
         All parameters and their gradients; the first `n_weights` are weights. None where they were given from outside,
         or not in training.
+    memory : ndarray
+        `vector` and, behind it, all states: what a copy of the network has to copy.
     """
 
     def __init__(
         self, layers: Sequence[Layer], *, kernels: Kernels, dtype=np.float32, max_batch: int = 128, n_threads: int = 1,
-        parameters: Sequence[np.ndarray] | None = None, training: bool = True,
+        parameters: Sequence[np.ndarray] | None = None, states: Sequence[np.ndarray] = (), training: bool = True,
     ):  # fmt: skip
-        self.layers = [copy.copy(layer) for layer in layers]
+        self.layers = [layer.clone() for layer in layers]
         if max_batch < 1:
             raise ValueError(f"max_batch must be at least 1, got {max_batch}")
         self.kernels = kernels
@@ -100,6 +101,8 @@ class Network:
         self.n_weights = sum(p.size for layer in self.layers for p in layer.parameters if p.is_weight)
         self.n_parameters = sum(layer.n_parameters for layer in self.layers)
         self.vector: np.ndarray | None = None
+        self.memory: np.ndarray | None = None
+        self.states = list(states)
         self.gradient: np.ndarray | None = None
         self._traceable = all(layer.traceable for layer in self.layers)
         self._inputs = Inputs(lambda n: self._input_rows(n))
@@ -109,7 +112,7 @@ class Network:
         self._outputs: dict[int, Rows] = {}
         #: For each kernels that were used: their tracer, and (samples, layers) -> forward and backward pass.
         self._traced: dict[Kernels, tuple[Tracer, OrderedDict[tuple[int, int], tuple[Pass, Pass | None]]]] = {}
-        self._norms: dict[Kernels, tuple] = {}  # kernels -> the bound call of squared_weights, and what it writes
+        self._norms: dict[tuple, tuple] = {}  # (label, kernels) -> a bound sum of squares, and what it writes
         self._bind(parameters)
 
     @property
@@ -128,10 +131,15 @@ class Network:
             defer_derivative(before, after)
         for i, layer in enumerate(self.layers):
             layer.wants_input_gradient = i > first_with_parameters
+            layer.training = self.training
         if parameters is None:
-            self.vector = np.zeros(self.n_parameters, self.dtype)
+            n_states = sum(state.size for layer in self.layers for state in layer.states)
+            self.memory = np.zeros(self.n_parameters + n_states, self.dtype)
+            self.vector = self.memory[: self.n_parameters]
             parameters = self._views(self.vector)
-        self._each_layer(parameters, "bind_parameters")
+            self.states = self._views_of_states(self.memory[self.n_parameters :])
+        self._each_layer(parameters, "parameters", "bind_parameters")
+        self._each_layer(self.states, "states", "bind_states")
         if self._shares_batches():
             self._bind_shards()
         else:
@@ -151,14 +159,14 @@ class Network:
         """Return how many samples go through at once: in training all, for the backward pass needs all activations."""
         if self.training or not self._traceable:
             return self.max_batch
-        sample_bytes = sum(math.prod(layer.output_shape) for layer in self.layers) * self.dtype.itemsize
+        sample_bytes = sum(layer.activation_elements for layer in self.layers) * self.dtype.itemsize
         return min(self.max_batch, max(LEAST_TOGETHER, CACHED_BYTES // max(sample_bytes, 1)))
 
     def _bind_shards(self) -> None:
         self._shards = [
             Network(
                 self.layers, kernels=self.kernels, dtype=self.dtype, max_batch=-(-self.max_batch // self.n_threads),
-                parameters=self.parameters, training=self.training,
+                parameters=self.parameters, states=self.states, training=self.training,
             )
             for _ in range(self.n_threads)
         ]  # fmt: skip
@@ -170,7 +178,7 @@ class Network:
             layer.bind_output(self.dtype, self._capacity)
         if self.training:
             self.gradient = np.zeros(self.n_parameters, self.dtype)
-            self._each_layer(self._views(self.gradient), "bind_gradients")
+            self._each_layer(self._views(self.gradient), "parameters", "bind_gradients")
             for layer in self.layers:
                 layer.bind_kernels(self.kernels, self.n_threads)
             self._bind_scratch(first_with_parameters)
@@ -185,10 +193,18 @@ class Network:
                 start[p.is_weight] += p.size
         return views
 
-    def _each_layer(self, arrays: Sequence[np.ndarray], method: str) -> None:
+    def _views_of_states(self, vector: np.ndarray) -> list[np.ndarray]:
+        views, start = [], 0
+        for state in (state for layer in self.layers for state in layer.states):
+            views.append(vector[start : start + state.size].reshape(state.shape))
+            views[-1][...] = state.initial
+            start += state.size
+        return views
+
+    def _each_layer(self, arrays: Sequence[np.ndarray], what: str, method: str) -> None:
         position = 0
         for layer in self.layers:
-            count = len(layer.parameters)
+            count = len(getattr(layer, what))
             if count:
                 getattr(layer, method)(arrays[position : position + count])
             position += count
@@ -213,32 +229,44 @@ class Network:
             count = len(layer.scratch_shapes())
             layer.bind_scratch(rows[position : position + count])
             position += count
+        inner = [layer.inner_sizes() for layer in self.layers]
+        most = [max(sizes) for sizes in zip(*(sizes for sizes in inner if sizes), strict=True)]
+        buffers = [np.empty(self.max_batch * size, self.dtype) for size in most]
+        for layer, sizes in zip(self.layers, inner, strict=True):
+            if sizes:
+                layer.bind_inner(buffers, self.max_batch)
 
     def replica(self, max_batch: int) -> Network:
         """Return a network for inference that shares this one's parameters and has buffers of its own."""
         return Network(
             self.layers, kernels=self.kernels, dtype=self.dtype, max_batch=max_batch, n_threads=self.n_threads,
-            parameters=self.parameters, training=False,
+            parameters=self.parameters, states=self.states, training=False,
         )  # fmt: skip
 
     @property
     def parameters(self) -> list[np.ndarray]:
-        """The parameter arrays: weight and bias of each layer that has them."""
-        return [array for layer in self.layers if layer.parameters for array in (layer.weight, layer.bias)]
+        """The parameter arrays, layer by layer."""
+        return [array for layer in self.layers for array in layer.arrays]
 
     @property
     def weights(self) -> list[np.ndarray]:
-        return self.parameters[0::2]
+        """Those that decay: filters and matrices."""
+        return self._of_kind(is_weight=True)
 
     @property
     def biases(self) -> list[np.ndarray]:
-        return self.parameters[1::2]
+        """Those that do not: biases, and gamma and beta of normalizations."""
+        return self._of_kind(is_weight=False)
+
+    def _of_kind(self, *, is_weight: bool) -> list[np.ndarray]:
+        kinds = [p.is_weight for layer in self.layers for p in layer.parameters]
+        return [array for array, kind in zip(self.parameters, kinds, strict=True) if kind == is_weight]
 
     # -- the passes ----------------------------------------------------------------------------------------------
 
-    def initialize(self, rng: np.random.RandomState) -> None:
+    def initialize(self, rng: np.random.RandomState, scheme: str = "auto") -> None:
         """Draw starting weights; see :func:`models.initializers.initial_parameters`."""
-        values = initializers.initial_parameters(self.layers, rng, self.dtype)
+        values = initializers.initial_parameters(self.layers, rng, self.dtype, scheme)
         for own, value in zip(self.parameters, values, strict=True):
             own[...] = value
 
@@ -255,13 +283,21 @@ class Network:
 
     def squared_weights(self) -> float:
         """Return the sum of the squares of all weights (not of the biases), for the loss's L2 term."""
-        if self.kernels not in self._norms:
-            weights, out = self.vector[: self.n_weights], np.empty((1, 1), self.dtype)
+        return self._squares("loss/L2 term", self.vector[: self.n_weights])
+
+    def squared_gradient(self) -> float:
+        """Return the sum of the squares of the gradient."""
+        return self._squares("update/norm of the gradient", self.gradient)
+
+    def _squares(self, label: str, vector: np.ndarray) -> float:
+        key = label, self.kernels
+        if key not in self._norms:
+            out = np.empty((1, 1), self.dtype)
             # a product of ours: BLAS would start threads of its own for long vectors
-            call = self.kernels.bind("gemm", weights[None], weights[:, None], out=out, n_threads=1)
-            call.label = "loss/L2 term"
-            self._norms[self.kernels] = call, out
-        call, out = self._norms[self.kernels]
+            call = self.kernels.bind("gemm", vector[None], vector[:, None], out=out, n_threads=1)
+            call.label = label
+            self._norms[key] = call, out
+        call, out = self._norms[key]
         call()
         return float(out[0, 0])
 
@@ -278,7 +314,7 @@ class Network:
         if self._shards or x.shape[0] > self._capacity:
             return self._forward_pieces(x, n_layers)
         forward = self._prepare(x, n_layers)
-        forward.program()
+        run_passes(self.kernels, [forward])
         return forward.result
 
     def _forward_layers(self, x: np.ndarray, n_layers: int) -> np.ndarray:
@@ -295,7 +331,7 @@ class Network:
         if self._shards:
             self._backward_shards(delta)
             return
-        self._backward_pass(delta).program()
+        run_passes(self.kernels, [self._backward_pass(delta)])
 
     def _backward_pass(self, delta: np.ndarray) -> Pass:
         """Return the pass of as many samples, with the gradient of the loss in its place."""
@@ -355,7 +391,7 @@ class Network:
             shares = self._shares(rows.stop - start) if self._shards else [slice(0, rows.stop - start)]
             views = self._views_of(x, rows, shares)
             passes = [w._prepare(view, n_layers) for w, view in zip(workers, views, strict=False)]
-            self.kernels.run_together([p.program for p in passes])
+            run_passes(self.kernels, passes)
             for p, share in zip(passes, shares, strict=True):
                 out[start + share.start : start + share.stop] = p.result
         return out
@@ -371,7 +407,7 @@ class Network:
     def _backward_shards(self, delta: np.ndarray) -> None:
         shares = self._shares(delta.shape[0])
         passes = [s._backward_pass(delta[share]) for s, share in zip(self._shards, shares, strict=False)]
-        self.kernels.run_together([p.program for p in passes])
+        run_passes(self.kernels, passes)
         for p in passes[1:]:  # in their order: the same sums at every run
             self.gradient += p.result
 
@@ -404,7 +440,7 @@ class Network:
                 output_shape=layer.output_shape,
                 n_parameters=layer.n_parameters,
                 forward_flops=layer.flops,
-                activation_bytes=math.prod(layer.output_shape) * self.dtype.itemsize,
+                activation_bytes=layer.activation_elements * self.dtype.itemsize,
             )
             for layer in self.layers
         ]

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with momentum, and Adam, on a network's one parameter vector.
+"""Stochastic gradient descent with momentum, Adam and AdamW, on a network's one parameter vector.
 
 The first `n_weights` parameters are weights, to which the L2 term applies; the rest are biases, to which it does not.
 So an update is two kernel calls, whatever the depth, or one where nothing decays.
@@ -53,6 +53,18 @@ class Optimizer:
                 self._update(kernels, part, vector, gradient, decay, n_threads)
 
     def _update(self, kernels, part, vector, gradient, weight_decay, n_threads):
+        raise NotImplementedError
+
+    def scale_rate(self, factor: float) -> None:
+        """Take `factor` times the first learning rate from now on; what has been gathered of gradients stays."""
+        self.learning_rate = float(self.learning_rate_init) * factor
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict]:
+        """Return arrays and plain values that a training needs to go on."""
+        raise NotImplementedError
+
+    def restore(self, arrays: dict[str, np.ndarray], values: dict) -> None:
+        """Set what :meth:`state` returned."""
         raise NotImplementedError
 
     def epoch_ends(self, n_samples_seen: int) -> None:
@@ -110,6 +122,13 @@ class SGD(Optimizer):
             self._bound[key] = settings, call
         call()
 
+    def state(self):
+        return {"velocity": self.velocity}, {"learning_rate": self.learning_rate}
+
+    def restore(self, arrays, values):
+        self.velocity[...] = arrays["velocity"]
+        self.learning_rate = values["learning_rate"]
+
     def _change_rate(self, rate: float) -> None:
         if rate > 0.0:
             self.velocity *= self.learning_rate / rate
@@ -152,19 +171,54 @@ class Adam(Optimizer):
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.step = 0
+        self._factor = 1.0
         self.m = np.zeros_like(vector)
         self.v = np.zeros_like(vector)
+
+    @property
+    def _rate(self) -> float:
+        return self.learning_rate_init * self._factor
+
+    def scale_rate(self, factor):
+        self._factor = float(factor)
+
+    def state(self):
+        return {"m": self.m, "v": self.v}, {"step": self.step, "factor": self._factor}
+
+    def restore(self, arrays, values):
+        self.m[...], self.v[...] = arrays["m"], arrays["v"]
+        self.step, self._factor = values["step"], values["factor"]
 
     def update(self, kernels, vector, gradient, *, weight_decay=0.0, n_threads=1):
         self.step += 1
         correction = math.sqrt(1.0 - self.beta_2**self.step)
-        self.learning_rate = self.learning_rate_init * correction / (1.0 - self.beta_1**self.step)
+        self.learning_rate = self._rate * correction / (1.0 - self.beta_1**self.step)
         self._epsilon_of_step = self.epsilon / correction
         super().update(kernels, vector, gradient, weight_decay=weight_decay, n_threads=n_threads)
 
     def _update(self, kernels, part, vector, gradient, weight_decay, n_threads):
         kernels.adam_update(
-            vector[part], gradient[part], self.m[part], self.v[part], step=self.step, learning_rate=self.learning_rate_init,
+            vector[part], gradient[part], self.m[part], self.v[part], step=self.step, learning_rate=self._rate,
             beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self._epsilon_of_step, weight_decay=weight_decay,
             n_threads=n_threads,
         )  # fmt: skip
+
+
+class AdamW(Adam):
+    """Adam whose weight decay is no part of the gradient: each step takes learning_rate * weight_decay of a weight away.
+
+    Loshchilov & Hutter, "Decoupled weight decay regularization", ICLR 2019, algorithm 2, as in PyTorch.
+
+    Examples
+    --------
+    >>> import kernels
+    >>> w = np.array([1.0])
+    >>> AdamW(w, 1, learning_rate_init=0.5).update(kernels.load("reference"), w, np.array([0.0]), weight_decay=0.1)
+    >>> w
+    array([0.95])
+    """
+
+    def update(self, kernels, vector, gradient, *, weight_decay=0.0, n_threads=1):
+        if weight_decay:
+            vector[self._parts[0]] *= 1.0 - self._rate * weight_decay
+        super().update(kernels, vector, gradient, n_threads=n_threads)

@@ -1,8 +1,11 @@
-"""A network's passes as flat lists of bound kernel calls.
+"""A network's passes as flat lists of bound kernel calls, and between them what plain Python does.
 
 Layers say in ordinary code which kernels they call on which buffers (``models/layers.py``). That code runs once per size
 of a batch, on a `Tracer` that stands in for the kernels: it binds each call and computes nothing. From then on a pass is
 one program (``kernels/api/binding.py``), without Python between its calls.
+
+A layer may also ask for a `Meeting`: a Python function at a place of the pass. Where a batch is shared out among threads,
+all of them come to it, and the function is called once for all: a batch normalization puts its statistics together there.
 
 Only the arrays that come from outside, the batch itself, may be others at each step: the calls that read them are
 bound anew, or the values copied to where they were.
@@ -10,16 +13,27 @@ bound anew, or the values copied to where they were.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 
 from kernels import Kernels
-from kernels.api import IMPLEMENTATION, Binding
+from kernels.api import IMPLEMENTATION, Binding, Program
 
 #: A batch of at most this many bytes is copied to where the last one was; for a larger one, calls are bound anew.
 COPIED_BYTES = 2**18
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """A function that is called with the members of all shares of a batch."""
+
+    function: Callable[[list], None]
+    member: object
+    label: str
 
 
 class Tracer:
@@ -28,55 +42,93 @@ class Tracer:
     def __init__(self, kernels: Kernels):
         self._kernels = kernels
         self.label = ""
-        self.bindings: list[Binding] = []
+        self.calls: list[Binding | Meeting] = []
         for name in IMPLEMENTATION:
             setattr(self, name, partial(self._bind, name))
 
     def _bind(self, name: str, *arguments, **options):
         binding = self._kernels.bind(name, *arguments, **options)
         binding.label = self.label
-        self.bindings.append(binding)
+        self.calls.append(binding)
         return binding.result
 
-    def take(self) -> list[Binding]:
+    def meet(self, function: Callable[[list], None], member: object) -> None:
+        """Have function([member, and those of the other shares]) called at this place."""
+        self.calls.append(Meeting(function, member, self.label))
+
+    def take(self) -> list[Binding | Meeting]:
         """Return what was bound since the last time."""
-        taken, self.bindings = self.bindings, []
+        taken, self.calls = self.calls, []
         return taken
 
 
 class Pass:
-    """A program, and which of its calls read the batch.
+    """Programs and meetings in turn, and which calls read the batch.
 
     Parameters
     ----------
     kernels : Kernels
-    bindings : list of Binding
+    calls : list of Binding or Meeting
     batch : ndarray
         The batch that they were bound to.
     result : ndarray, optional
         What the last call writes.
     """
 
-    def __init__(self, kernels: Kernels, bindings: list[Binding], batch: np.ndarray, result: np.ndarray | None = None):
+    def __init__(
+        self, kernels: Kernels, calls: list[Binding | Meeting], batch: np.ndarray, result: np.ndarray | None = None
+    ):
         self.kernels = kernels
-        self.program = kernels.program(bindings)
+        self.parts: list[Program | Meeting] = []
+        self._readers: list[tuple[Program, int]] = []
+        for meets, group in groupby(calls, key=lambda call: isinstance(call, Meeting)):
+            if meets:
+                self.parts += group
+                continue
+            bindings = list(group)
+            program = kernels.program(bindings)
+            self.parts.append(program)
+            self._readers += [
+                (program, i) for i, b in enumerate(bindings) if any(_reads(a, batch) for a in b.arguments)
+            ]
         self.result = result
         self.batch = batch
-        self._readers = [i for i, binding in enumerate(bindings) if any(_reads(a, batch) for a in binding.arguments)]
+        self._bound_to_batch = any(
+            isinstance(part, Meeting) and isinstance(part.member, tuple) and any(_reads(a, batch) for a in part.member)
+            for part in self.parts
+        )
 
     def read(self, batch: np.ndarray) -> None:
         """Let the calls that read the batch read this one."""
         if batch is self.batch:
             return
-        for i in self._readers:
-            old = self.program.bindings[i]
+        for program, i in self._readers:
+            old = program.bindings[i]
             arguments = tuple(batch.reshape(a.shape) if _reads(a, self.batch) else a for a in old.arguments)
             binding = self.kernels.bind(old.kernel, *arguments, **old.options)
             binding.label = old.label
-            self.program.replace(i, binding)
+            program.replace(i, binding)
+        for i, part in enumerate(self.parts if self._bound_to_batch else ()):
+            if isinstance(part, Meeting) and isinstance(part.member, tuple):
+                member = tuple(batch.reshape(a.shape) if _reads(a, self.batch) else a for a in part.member)
+                self.parts[i] = replace(part, member=member)
         if self.result is not None and _reads(self.result, self.batch):  # no kernel wrote it: a view of the batch
             self.result = batch.reshape(self.result.shape)
         self.batch = batch
+
+
+def run_passes(kernels: Kernels, passes: Sequence[Pass]) -> None:
+    """Run the passes of the shares of one batch: their programs at the same time, their meetings once for all."""
+    for parts in zip(*(p.parts for p in passes), strict=True):
+        if not isinstance(parts[0], Meeting):
+            kernels.run_together(parts)
+            continue
+        other = getattr(kernels, "other", None)  # a recorder wants to know of it
+        members = [part.member for part in parts]
+        if other is None:
+            parts[0].function(members)
+        else:
+            other("shares meet", partial(parts[0].function, members), 0)
 
 
 def _reads(argument, batch: np.ndarray) -> bool:

@@ -22,6 +22,7 @@ from models.layers import Rows
 from models.losses import Loss, weight_sum
 from models.network import Network
 from models.optimizers import Optimizer
+from models.schedules import Schedule
 
 
 class DivergenceError(ArithmeticError):
@@ -39,10 +40,16 @@ class Batches:
     max_batch : int
     shift, scale : float
         Each batch is (x - shift) * scale.
+    change : callable, optional
+        Called with each batch after that, which it may change in place (``models/augmentation.py``).
     """
 
-    def __init__(self, X, target: np.ndarray, weight: np.ndarray | None, max_batch: int, *, shift=0.0, scale=1.0):
+    def __init__(
+        self, X, target: np.ndarray, weight: np.ndarray | None, max_batch: int, *, shift=0.0, scale=1.0,
+        change: Callable[[np.ndarray], None] | None = None,
+    ):  # fmt: skip
         self._X, self._target, self._weight = X, target, weight
+        self._change = change
         self._shift, self._scale = shift, scale
         self._sparse = scipy.sparse.issparse(X)
         self._x_rows = None if self._sparse else Rows(np.empty((max_batch, *X.shape[1:]), X.dtype))
@@ -53,7 +60,11 @@ class Batches:
         """Return x, target and weight of some samples; valid until the next call."""
         if isinstance(rows, slice):
             weight = None if self._weight is None else self._weight[rows]
-            return self._scaled(self._X[rows]), self._target[rows], weight
+            x = self._X[rows]
+            if self._change is not None:  # in a buffer: the data stay as they are
+                x = self._x_rows(x.shape[0])
+                x[...] = self._X[rows]
+            return self._changed(self._scaled(x, in_place=self._change is not None)), self._target[rows], weight
         # mode="clip" writes straight into `out`; the default would go through a buffer of its own.
         n = len(rows)
         target = np.take(self._target, rows, axis=0, out=self._target_rows(n), mode="clip")
@@ -63,7 +74,12 @@ class Batches:
         if self._sparse:
             return self._X[rows], target, weight
         x = np.take(self._X, rows, axis=0, out=self._x_rows(n), mode="clip")
-        return self._scaled(x, in_place=True), target, weight
+        return self._changed(self._scaled(x, in_place=True)), target, weight
+
+    def _changed(self, x):
+        if self._change is not None:
+            self._change(x)
+        return x
 
     def _scaled(self, x, *, in_place: bool = False):
         if self._shift == 0.0 and self._scale == 1.0:
@@ -76,9 +92,9 @@ class Batches:
 
 def training_step(
     network: Network, loss: Loss, optimizer: Optimizer, x, target: np.ndarray, weight: np.ndarray | None = None,
-    *, alpha: float = 0.0,
+    *, alpha: float = 0.0, weight_decay: float = 0.0, max_norm: float | None = None,
 ) -> float:  # fmt: skip
-    """Take one step on one batch and return its mean loss, with the L2 term in it.
+    """Take one step on one batch and return its mean loss, with the L2 term of `alpha` in it.
 
     Parameters
     ----------
@@ -87,6 +103,10 @@ def training_step(
         Labels (N,) for :class:`models.losses.SoftmaxCrossEntropy`, else a matrix (N, K).
     alpha : float
         Strength of the L2 term on the weights, which is divided by the size of the batch as in scikit-learn.
+    weight_decay : float
+        What the optimizer takes for its weight decay beside that; no part of the loss.
+    max_norm : float, optional
+        A gradient whose Euclidean norm is larger is scaled down to it (Pascanu et al., ICML 2013).
 
     Examples
     --------
@@ -112,6 +132,11 @@ def training_step(
     if alpha:
         decay = alpha / weight_sum(weight, n)
         value += 0.5 * decay * network.squared_weights()
+    if max_norm is not None:
+        norm = math.sqrt(network.squared_gradient())
+        if norm > max_norm:
+            network.gradient *= max_norm / norm
+    decay += weight_decay
     optimizer.update(
         network.kernels, network.vector, network.gradient, weight_decay=decay, n_threads=network.n_threads
     )
@@ -176,6 +201,7 @@ class StochasticTraining:
     def _run_epochs(
         self, network: Network, loss: Loss, batches: Batches, *, n_samples: int, batch_size: int,
         rows: np.ndarray | None = None, score: Callable[[], float] | None = None, incremental: bool = False,
+        schedule: Schedule | None = None,
     ) -> None:  # fmt: skip
         """Train for `max_iter` epochs (one where `incremental`) or until a stopping rule ends it.
 
@@ -185,18 +211,26 @@ class StochasticTraining:
             The samples to train on, `n_samples` of them; all where None.
         score : callable, optional
             The validation score; given, it decides about stopping, and the best parameters are put back at the end.
+        schedule : callable, optional
+            Step (from 0) -> factor of the learning rate.
         """
         if score is not None and self._best_parameters is None:
-            self._best_parameters = network.vector.copy()
+            self._best_parameters = network.memory.copy()
         order = np.arange(n_samples) if self.shuffle else None
+        n_batches = -(-n_samples // batch_size)
         try:
             self.n_iter_ = 0
-            for _ in range(self.max_iter):
+            order = self._resumed(network, order)
+            for _ in range(self.n_iter_, self.max_iter):
                 if self.shuffle:  # each permutation permutes the one before, as in scikit-learn
                     order = shuffle(order, random_state=self._random_state)
+                if schedule is not None:
+                    first = self.n_iter_ * n_batches
+                    self._rate_of = lambda i, first=first: schedule(first + i)
                 self._one_epoch(network, loss, batches, batch_rows(n_samples, batch_size, rows, order), n_samples)
                 self._count_no_improvement(network, score)
                 self._optimizer.epoch_ends(self.t_)
+                self._epoch_done(network, order)
                 if self._no_improvement_count > self.n_iter_no_change:
                     if self._optimizer.should_stop(self._stopping_message(score is not None), self.verbose):
                         break
@@ -208,13 +242,29 @@ class StochasticTraining:
         except KeyboardInterrupt:
             self._interrupted()
         if score is not None:
-            network.vector[...] = self._best_parameters
+            network.memory[...] = self._best_parameters
+
+    def _resumed(self, network: Network, order: np.ndarray | None) -> np.ndarray | None:
+        """Take up a training that was cut off, where there is one; return the order of its last epoch."""
+        return order
+
+    def _epoch_done(self, network: Network, order: np.ndarray | None) -> None:
+        """Keep what a training needs to go on from here."""
+
+    #: The factor of the learning rate in step i of an epoch, where there is a schedule.
+    _rate_of: Schedule | None = None
+
+    def _step_options(self) -> dict[str, float | None]:
+        """Return the options of `training_step`."""
+        return {"alpha": self.alpha}
 
     def _one_epoch(self, network, loss, batches, rows, n_samples) -> None:
-        total = 0.0
-        for batch in rows:
+        total, options = 0.0, self._step_options()
+        for i, batch in enumerate(rows):
             x, target, weight = batches.take(batch)
-            value = training_step(network, loss, self._optimizer, x, target, weight, alpha=self.alpha)
+            if self._rate_of is not None:
+                self._optimizer.scale_rate(self._rate_of(i))
+            value = training_step(network, loss, self._optimizer, x, target, weight, **options)
             if self._stops_when_diverging and not math.isfinite(value):
                 raise DivergenceError(self._divergence_message(value))
             total += value * x.shape[0]
@@ -239,7 +289,7 @@ class StochasticTraining:
                 self.best_loss_ = -value
             else:
                 self.best_validation_score_ = value
-                self._best_parameters[...] = network.vector
+                self._best_parameters[...] = network.memory
 
     def _stopping_message(self, early_stopping: bool) -> str:
         what = "Validation score" if early_stopping else "Training loss"

@@ -45,7 +45,7 @@ class Target:
 def names() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names of the kernels and of the networks."""
     from kernels.spec import BY_NAME
-    from models.architectures import ARCHITECTURES
+    from models.named import ARCHITECTURES
 
     return tuple(BY_NAME), (*(a.name for a in ARCHITECTURES), "mlp", "mlp_<units>")
 
@@ -66,7 +66,7 @@ def find(name: str) -> Target:
     True
     """
     from kernels.spec import BY_NAME
-    from models.architectures import BY_NAME as ARCHITECTURES
+    from models.named import BY_NAME as ARCHITECTURES
 
     if name in BY_NAME:
         return Target(name)

@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 
-from models.architectures import ARCHITECTURES, BY_NAME, build, parse
+from models.architectures import build, parse
+from models.blocks import Residual
 from models.layers import Conv2D, Dense, MaxPool2D
+from models.named import ARCHITECTURES, BY_NAME
+from models.normalization import BatchNorm
+
+
+def resnet_count(n: int) -> int:
+    """Parameters of He et al.'s network with 6 n + 2 layers; shortcuts have none (their option A)."""
+    first, *stages = (27 + 2) * 16, *((2 * n - 1) * (9 * c + 2) * c + (9 * before + 2) * c for before, c in STAGES)
+    return first + sum(stages) + 65 * 10
+
+
+STAGES = ((16, 16), (16, 32), (32, 64))
 
 # Parameters counted by hand: (kh * kw * c_in + 1) * c_out for convolutions, (d + 1) * u for dense layers.
 COUNTS = {
     "lenet5": 26 * 6 + (25 * 6 + 1) * 16 + (400 + 1) * 120 + 121 * 84 + 85 * 10,
     "conv16_32": 10 * 16 + (9 * 16 + 1) * 32 + (128 + 1) * 10,
     "conv32_64": 10 * 32 + (9 * 32 + 1) * 64 + (3136 + 1) * 128 + 129 * 10,
+    # a normalization has two per channel, and the layer before it no bias
+    "conv48_96": (9 + 2) * 48 + (9 * 48 + 2) * 96 + (7 * 7 * 96 + 1) * 10,
+    "vgg_small_bn": (27 + 2) * 32 + (288 + 2) * 32 + (288 + 2) * 64 + 2 * (576 + 2) * 64 + (576 + 2) * 64
+                    + (2048 + 2) * 256 + 257 * 10,
+    "vgg_wide_bn": (9 + 2) * 64 + (576 + 2) * 64 + (576 + 2) * 128 + (1152 + 2) * 128 + (1152 + 2) * 256
+                   + (2304 + 2) * 256 + 257 * 10,
+    "alexnet_small": (75 + 1) * 64 + (1600 + 1) * 96 + (864 + 1) * 128 + (1152 + 1) * 128 + (1152 + 1) * 96
+                     + (4 * 4 * 96 + 1) * 256 + 257 * 256 + 257 * 10,
+    "resnet20": resnet_count(3), "resnet56": resnet_count(9), "resnet110": resnet_count(18),
     "vgg_small": 28 * 32 + 289 * 32 + 289 * 64 + 577 * 64 + 577 * 128 + (2048 + 1) * 256 + 257 * 10,
 }
 
@@ -24,7 +46,9 @@ def test_named_networks_fit_the_images_they_were_made_for(architecture):
     assert layers[-1].output_shape == (10,)
     assert sum(layer.n_parameters for layer in layers) == COUNTS[architecture.name]
     assert [layer.activation for layer in layers if isinstance(layer, (Conv2D, Dense))][-1] is None
-    assert {layer.activation for layer in layers[:-1] if isinstance(layer, (Conv2D, Dense))} <= {"relu"}
+    before_bn = {a for a, b in pairwise(layers) if isinstance(b, BatchNorm)}
+    weighted = [a for a in layers[:-1] if isinstance(a, (Conv2D, Dense))]
+    assert all(layer.activation == (None if layer in before_bn else "relu") for layer in weighted)
 
 
 @pytest.mark.parametrize(
@@ -120,3 +144,63 @@ def test_parse_refuses(architecture, error, message):
 def test_build_refuses(architecture, shape, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         build(architecture, shape, 10)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "kinds"),
+    [
+        ("c4k3p1 bn m2 out", ["Conv2D:", "BatchNorm:relu", "MaxPool2D:", "Flatten:", "Dense:"]),
+        ("c4k3p1 bn tanh out", ["Conv2D:", "BatchNorm:tanh", "Flatten:", "Dense:"]),
+        ("c4k3p1 gelu out", ["Conv2D:", "Activation:", "Flatten:", "Dense:"]),
+        ("8 linear 7 sigmoid out", ["Flatten:", "Dense:", "Dense:sigmoid", "Dense:"]),
+        ("bn 8 ln leaky_relu out", ["BatchNorm:", "Flatten:", "Dense:", "LayerNorm:", "Activation:", "Dense:"]),
+        ("c4k3p1 ( c4k3p1 bn c4k3p1 bn ) gap out", ["Conv2D:relu", "Residual:relu", "GlobalAvgPool2D:", "Dense:"]),
+        (["c4k3p1", ["c4k3p1"], "linear", "gap", "out"], ["Conv2D:relu", "Residual:", "GlobalAvgPool2D:", "Dense:"]),
+        ("9 drop25 ( 9 ) out", ["Flatten:", "Dense:relu", "Dropout:", "Residual:relu", "Dense:"]),
+    ],
+    ids=str,
+)
+def test_where_activations_go(tokens, kinds):
+    layers = build(tokens, (6, 6, 2), 3)
+    assert [f"{type(layer).__name__}:{layer.activation or ''}" for layer in layers] == kinds
+    for layer in layers:
+        if isinstance(layer, Residual):
+            assert layer.body[-1].activation is None, "the last activation of a block follows the sum"
+
+
+def test_what_a_normalization_takes_away_is_not_there():
+    """A bias before a normalization would be subtracted again with the mean."""
+    conv, norm, *_ = build("c4k3 bn out", (6, 6, 2), 3)
+    assert [p.is_weight for p in conv.parameters] == [True]
+    assert [p.initial for p in norm.parameters] == [1.0, 0.0]
+    assert conv.feeds == "relu", "its starting weights are those for relu"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        ("( c4k3p1 out", "out|without its"),
+        ("c4k3p1 ) out", "'\\)' without its"),
+        ("( ( 4 ) ) out", "blocks do not nest"),
+        ("c4k3 ( ) out", "nothing in it"),
+        ("( c4k3 ) out", "residual block adds its input"),
+        ("( c1k3p1 ) out", "residual block adds its input"),
+        ("relu out", "'relu' .* must follow"),
+        ("m2 relu out", "'relu' .* must follow"),
+        ("5 gap out", "'gap' .* needs an image"),
+        ("drop100 out", "unknown token 'drop100'"),
+        ("mlp_residual_0", "depth must lie in 1..1000"),
+        ("mlp_residual_x", "neither a network"),
+    ],
+)
+def test_blocks_and_words_that_do_not_fit(tokens, message):
+    with pytest.raises(ValueError, match=message):
+        build(tokens, (6, 6, 2), 3)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 128])
+@pytest.mark.parametrize("kind", ["relu", "sigmoid", "residual"])
+def test_networks_of_any_depth(kind, depth):
+    layers = build(f"mlp_{kind}_{depth}", (20,), 3)
+    assert len(layers) == depth + 1
+    assert sum(layer.n_parameters for layer in layers) == 21 * 100 + (depth - 1) * 101 * 100 + 303

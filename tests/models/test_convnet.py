@@ -267,7 +267,7 @@ def test_transform_without_layers_before():
 
 
 def test_as_a_step_of_a_pipeline():
-    pipeline = make_pipeline(_net(max_iter=40, image_shape=(8, 8)), LogisticRegression(max_iter=500))
+    pipeline = make_pipeline(_net(max_iter=40, image_shape=(8, 8)), LogisticRegression(max_iter=5000))
     pipeline.fit(FLAT, Y)
     assert pipeline.score(FLAT, Y) > 0.9
     assert len(pipeline[0].get_feature_names_out()) == 12

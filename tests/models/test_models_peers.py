@@ -32,13 +32,13 @@ def _torch_twin(network: Network) -> torch.nn.Sequential:
     for layer in network.layers:
         kind = type(layer).__name__
         if kind == "Conv2D":
-            module = torch.nn.Conv2d(layer.input_shape[2], layer.output_shape[2], layer._kernel_size, **layer._window)
+            module = torch.nn.Conv2d(layer.input_shape[2], layer.output_shape[2], layer._kernel_size, **layer.window)
             weight = torch.from_numpy(layer.weight.transpose(3, 2, 0, 1).copy())
         elif kind == "Dense":
             module = torch.nn.Linear(*layer.weight.shape)
             weight = torch.from_numpy(layer.weight.T.copy())
         elif kind == "MaxPool2D":
-            modules.append(torch.nn.MaxPool2d(layer._size, **layer._window))
+            modules.append(torch.nn.MaxPool2d(layer.size, **layer.window))
             continue
         else:
             modules.append(_FlattenNHWC())

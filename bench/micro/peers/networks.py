@@ -22,9 +22,10 @@ import numpy as np
 from bench.profiling.targets import N_CLASSES, find
 from kernels import load
 from models.architectures import build
-from models.layers import Conv2D, Dense, Flatten, MaxPool2D
+from models.layers import Conv2D, Flatten, MaxPool2D
 from models.losses import SoftmaxCrossEntropy
 from models.network import Network
+from models.onnx_export import Graph
 from models.optimizers import SGD, Adam
 from models.training import training_step
 
@@ -129,12 +130,12 @@ def torch_model(setting: Setting, layout: str):
             image = layer.input_shape if layout == "nchw" else None
             modules.append(nn.Flatten() if layout == "nchw" else LastFlatten())
         elif isinstance(layer, MaxPool2D):
-            modules.append(nn.MaxPool2d(layer._size))
+            modules.append(nn.MaxPool2d(layer.size))
         else:
             weight, bias = next(arrays), next(arrays)
             if isinstance(layer, Conv2D):
                 kh, _, c_in, c_out = weight.shape
-                module = nn.Conv2d(c_in, c_out, kh, padding=layer._window["padding"])
+                module = nn.Conv2d(c_in, c_out, kh, padding=layer.window["padding"])
                 weight = weight.transpose(3, 2, 0, 1)
             else:
                 weight = _channels_first(weight, image) if image and len(image) == 3 else weight
@@ -209,47 +210,11 @@ def torch_forward(setting: Setting, layout: str, compiled: bool) -> Callable[[],
 
 def onnx_model(setting: Setting):
     """Return our network as an ONNX model (images as (N, C, H, W), as its convolutions want them)."""
-    from onnx import TensorProto, checker, helper, numpy_helper
-
-    nodes, weights, arrays, image, value = [], [], iter(setting.initial()), None, "x"
-
-    def add(kind: str, *inputs: str, **attributes) -> None:
-        nonlocal value
-        value = f"v{len(nodes)}"
-        nodes.append(helper.make_node(kind, list(inputs), [value], **attributes))
-
-    def constant(array: np.ndarray) -> str:
-        weights.append(numpy_helper.from_array(np.ascontiguousarray(array), f"w{len(weights)}"))
-        return weights[-1].name
-
-    for layer in setting.layers():
-        if isinstance(layer, Flatten):
-            image = layer.input_shape
-            add("Flatten", value)
-        elif isinstance(layer, MaxPool2D):
-            add("MaxPool", value, kernel_shape=[layer._size] * 2, strides=[layer._size] * 2)
-        else:
-            weight, bias = next(arrays), next(arrays)
-            if isinstance(layer, Conv2D):
-                inputs = value, constant(weight.transpose(3, 2, 0, 1)), constant(bias)
-                add("Conv", *inputs, pads=[layer._window["padding"]] * 4)
-            else:
-                assert isinstance(layer, Dense)
-                weight = _channels_first(weight, image) if image is not None and len(image) == 3 else weight
-                image = None
-                add("Gemm", value, constant(weight), constant(bias))
-            if layer.activation == "relu":
-                add("Relu", value)
+    graph = Graph()
+    graph.layers(setting.layers(), iter(setting.initial()), iter(()))
     shape = find(setting.network).input_shape
     shape = (shape[2], *shape[:2]) if len(shape) == 3 else shape
-    graph = helper.make_graph(
-        nodes, setting.network,
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, *shape])],
-        [helper.make_tensor_value_info(value, TensorProto.FLOAT, [None, N_CLASSES])], weights,
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    checker.check_model(model)
-    return model
+    return graph.model(setting.network, {"x": [None, *shape]}, {graph.value: [None, N_CLASSES]})
 
 
 def onnx_forward(setting: Setting) -> Callable[[], np.ndarray]:
