@@ -27,8 +27,8 @@ FITTED = {
     "classifier": lambda: MLPClassifier((5, 4), max_iter=3, random_state=0).fit(X, NAMES),
     "two_classes": lambda: MLPClassifier((5,), activation="tanh", max_iter=3, random_state=0).fit(X, NAMES == "no"),
     "several_labels": lambda: MLPClassifier((5,), activation="logistic", max_iter=3, random_state=0).fit(X, SEVERAL),
-    "regressor": lambda: MLPRegressor(hidden_layer_sizes=(5,), activation="identity", max_iter=3, random_state=0).fit(X, X[:, 0]),
-    "two_outputs": lambda: MLPRegressor(hidden_layer_sizes=(5,), max_iter=3, random_state=0).fit(X.astype(float), X[:, :2].astype(float)),
+    "regressor": lambda: MLPRegressor(hidden_layer_sizes=(5,), activation="identity", max_iter=3).fit(X, X[:, 0]),
+    "two_outputs": lambda: MLPRegressor(hidden_layer_sizes=(5,), max_iter=3).fit(*(a.astype(float) for a in (X, X[:, :2]))),
     "poisson": lambda: MLPRegressor(hidden_layer_sizes=(5,), loss="poisson", max_iter=3, random_state=0).fit(X, X[:, 0]),
 }  # fmt: skip
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
