@@ -89,6 +89,9 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, list[str]]:
         )
     except (pa.ArrowException, UnicodeDecodeError) as e:
         raise InputError(f"{path} is not a readable table: {str(e).strip()}") from e
+    binary = [field.name for field in found.schema if pa.types.is_binary(field.type)]
+    if binary:
+        raise InputError(f"{path}: column {binary[0]!r} is not text in UTF-8; save the file in that encoding")
     notes = [] if separator == "," else [f"columns are separated by {separator!r}"]
     return _to_frame(path, found), notes
 
@@ -118,28 +121,24 @@ def _to_frame(path: Path, found) -> pd.DataFrame:
     twice = {n for n in found.column_names if found.column_names.count(n) > 1}
     if twice:
         raise InputError(f"{path} has two columns named {sorted(twice)[0]!r}")
-    return found.to_pandas(use_threads=False)
+    return found.to_pandas(use_threads=False, date_as_object=False)
 
 
 def _read_arff(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    import arff
     import pandas as pd
-    from scipy.io import arff
 
     try:
         with open(path, encoding="utf-8") as f:
-            values, meta = arff.loadarff(f)
-    except (arff.ArffError, NotImplementedError, ValueError, StopIteration, IndexError) as e:
-        why = str(e).strip() or "it is cut short"
-        raise InputError(f"{path} is not a dense ARFF file of numeric and nominal attributes: {why}") from e
-    columns = {}
-    for name in meta.names():
-        kind, values_of = meta[name]
-        column = pd.Series(values[name])
-        if kind == "nominal":
-            text = column.str.decode("utf-8")
-            column = pd.Series(pd.Categorical(text.where(text != "?"), categories=[v for v in values_of if v != "?"]))
-        columns[name] = column
-    return pd.DataFrame(columns), []
+            content = arff.load(f)
+    except (arff.ArffException, UnicodeDecodeError) as e:
+        raise InputError(f"{path} is not a readable ARFF file: {str(e).strip()}") from e
+    attributes = content["attributes"]
+    frame = pd.DataFrame(content["data"], columns=[name for name, _ in attributes])
+    for name, kind in attributes:
+        if isinstance(kind, list):  # nominal: in the order in which the file declares its values
+            frame[name] = pd.Categorical(frame[name], categories=kind)
+    return frame, []
 
 
 def _read_npz(path: Path, target: str | None, name: str) -> Data:
