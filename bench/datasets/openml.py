@@ -84,7 +84,7 @@ def load(number: str) -> Data:
 
 
 def _home() -> Path:
-    return cache.folder() / "openml"
+    return cache.folder() / "openml"  # where fetch_openml puts its files, given the folder above
 
 
 def _fetch(number: str):
@@ -96,7 +96,7 @@ def _fetch(number: str):
     try:
         with _timeout(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            bunch = fetch_openml(data_id=int(number), data_home=_home(), parser="auto", n_retries=cache.RETRIES)
+            bunch = fetch_openml(data_id=int(number), data_home=cache.folder(), parser="auto", n_retries=cache.RETRIES)
     except urllib.error.HTTPError as e:
         reason = "there is none of that number" if e.code in (404, 412) else f"{e.code} {e.reason}"
         raise InputError(f"cannot fetch {PREFIX}{number}: {reason}") from e

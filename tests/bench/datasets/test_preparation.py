@@ -24,7 +24,13 @@ def prepared(preparation, train, test):
         (Preparation(filled=(0,)), [[nan], [nan]], [[5]], [[0], [0]], [[5]]),
         (Preparation(one_hot=(0,)), [[3], [5]], [[5], [4], [nan]], [[1, 0], [0, 1]], [[0, 1], [0, 0], [0, 0]]),
         (Preparation(one_hot=(0,)), [[3], [nan]], [[nan], [4]], [[1, 0], [0, 1]], [[0, 1], [0, 0]]),
-        (Preparation(ordinal=(0,)), [[30], [50], [nan]], [[50], [40], [nan]], [[0], [1], [MISSING]], [[1], [UNSEEN], [MISSING]]),
+        (
+            Preparation(ordinal=(0,)),
+            [[30], [50], [nan]],
+            [[50], [40], [nan]],
+            [[0], [1], [MISSING]],
+            [[1], [UNSEEN], [MISSING]],
+        ),
         (Preparation((1,), (2,), (0,)), [[7, 1, nan], [8, 2, 4]], [[8, 3, 5]], [[1, 4, 1, 0], [2, 4, 0, 1]], [[3, 5, 0, 1]]),
     ],
 )
@@ -79,7 +85,9 @@ def test_text_that_tells_every_sample_apart_is_left_out():
     assert "left out: name (nearly every value differs)" in data.facts["inferred"]
 
 
-@pytest.mark.parametrize(("name", "first", "left_out"), [("Id", 1, True), ("Unnamed: 0", 0, True), ("Id", None, False), ("t", 0, False)])
+@pytest.mark.parametrize(
+    ("name", "first", "left_out"), [("Id", 1, True), ("Unnamed: 0", 0, True), ("Id", None, False), ("t", 0, False)]
+)
 def test_only_what_counts_rows_is_a_row_number(name, first, left_out):
     values = range(first, first + 30) if first is not None else np.arange(30)[::-1]
     frame = pd.DataFrame({"a": np.arange(30) ** 2, name: values, "y": [0, 1] * 15})
