@@ -20,6 +20,8 @@ VARIABLE = "DEPTHBENCH_DATA"
 #: Seconds without an answer, or without a byte; how often a broken download is started anew.
 TIMEOUT_S, RETRIES = 30, 2
 
+_CHUNK_BYTES = 1 << 18
+
 
 def folder() -> Path:
     """Return the folder below which the files of data sets lie; it need not be there yet."""
@@ -118,7 +120,12 @@ def _download(file: File) -> None:
     problems = []
     for url in file.urls:
         bar = tqdm.tqdm(desc=path.name, total=file.size_bytes, unit="B", unit_scale=True, disable=None)  # none in a log
-        download = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 18, timeout=TIMEOUT_S)
+        downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=_CHUNK_BYTES, timeout=TIMEOUT_S)
+
+        def download(*arguments, bar=bar, downloader=downloader):
+            bar.reset()  # one that is started anew begins at nothing
+            downloader(*arguments)
+
         source = pooch.create(path.parent, base_url="", registry={path.name: file.sha256}, urls={path.name: url})
         source.retry_if_failed = RETRIES
         try:

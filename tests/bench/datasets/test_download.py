@@ -94,6 +94,23 @@ def test_a_broken_download_is_started_anew(server):
     assert len(server.asked) == 2
 
 
+def test_a_progress_bar_counts_what_came_and_begins_anew(server, monkeypatch):
+    import tqdm
+
+    bars, real = [], tqdm.tqdm
+
+    def visible(**options):
+        bars.append(real(**{**options, "disable": False, "file": io.StringIO()}))
+        return bars[-1]
+
+    monkeypatch.setattr(tqdm, "tqdm", visible)
+    file = server.file(CONTENT)
+    server.answers["/set/file.bin"] = lambda handler: handler.send(CONTENT, 5000 if len(server.asked) == 1 else None)
+    cache.locate(file)
+    [bar] = bars
+    assert (bar.n, bar.total) == (len(CONTENT), len(CONTENT))
+
+
 def test_the_next_address_is_tried(server):
     file = server.file(CONTENT)
     first = server.address + "gone"
