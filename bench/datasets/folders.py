@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from bench.datasets.entry import CLASSIFICATION, Data
+from bench.datasets.table import enough_memory
 from bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _decode(where: Path, samples: list[_Sample], files: Files) -> tuple[np.ndarr
             grey = grey and image.mode in ("1", "L", "I;16", "I", "F")
     fits = len(sizes) == 1 and max(next(iter(sizes))) <= LARGEST_SIDE
     width, height = next(iter(sizes)) if fits else (SCALED_SIDE, SCALED_SIDE)
+    enough_memory(len(samples) * height * width * (1 if grey else 3), where)
     X = np.empty((len(samples), height, width, 1 if grey else 3), np.uint8)
     for i, sample in enumerate(samples):
         with _open(where, sample.file, files) as image:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench.datasets import cache
 from bench.datasets.entry import CLASSIFICATION, REGRESSION, Data, Dataset, File, Reference
+from bench.datasets.references import AUTOML
 from bench.errors import InputError
 
 PREFIX = "pmlb:"
@@ -46,12 +47,11 @@ KNOWN = {
     "wine_quality_red": (1599, 11, 6, 23999, "6402396156d04f7269074f4e58fa40ad1147f9298179bf388962d6ef9f916824"),
 }
 
-_AUTOML = "OpenML AutoML Benchmark 2019, 10-fold (Gijsbers et al., arXiv:1907.00909)"
 _REFERENCES = {
-    "vehicle": (Reference("RandomForest", 0.755, _AUTOML),),
-    "segmentation": (Reference("RandomForest", 0.981, f"{_AUTOML}, task segment"),),
-    "chess": (Reference("RandomForest", 0.991, f"{_AUTOML}, task kr-vs-kp"),),
-    "adult": (Reference("RandomForest", 0.859, _AUTOML),),
+    "vehicle": (Reference("RandomForest", 0.751, AUTOML),),
+    "segmentation": (Reference("RandomForest", 0.981, f"{AUTOML}; task segment"),),
+    "chess": (Reference("RandomForest", 0.991, f"{AUTOML}; task kr-vs-kp"),),
+    "adult": (Reference("RandomForest", 0.858, AUTOML),),
 }
 
 

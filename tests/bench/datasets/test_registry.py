@@ -1,7 +1,10 @@
 """Every entry says what it is, under which terms, and who published what; data are checked before a model sees them."""
 
 import dataclasses
+import doctest
+import importlib
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,6 +32,12 @@ def test_embedded_sets_are_what_they_say(dataset):
         assert np.prod(data.image_shape) == data.X.shape[1]
     if data.classes:
         assert data.y.max() + 1 == len(data.classes)
+
+
+@pytest.mark.parametrize("module", sorted(p.stem for p in Path(datasets.__file__).parent.glob("*.py")))
+def test_examples_in_docstrings_run(module):
+    name = "bench.datasets" if module == "__init__" else f"bench.datasets.{module}"
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 @pytest.mark.parametrize("dataset", ALL, **ids)
