@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from bench.compare.command import compare
+from bench.datasets.command import app as data_app
 from bench.errors import InputError
 from bench.micro.command import kernels
 from bench.profiling.command import profile
@@ -79,8 +80,13 @@ def run(
     timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds before a cell is killed.")] = None,
     memory: Annotated[str | None, typer.Option("--memory", help="Kill a worker that grows beyond, e.g. 2GB.")] = None,
     jobs: Annotated[int | None, typer.Option("-j", "--jobs", help="Workers beside each other; they share caches.")] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Your own data: a .csv or .npz file.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Your own data: .csv, .parquet, .arff, .npz, or a folder of images.")
+    ] = None,
     target: Annotated[str | None, typer.Option("--target", help="The column of --data to predict.")] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="A fixed part of each data set: S 1,000 samples, M 10,000, L all.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for runs. [results/runs]")] = None,
     resume: Annotated[str | None, typer.Option("--resume", help="Finish this run: its id, or its folder.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which cells would run, and run none.")] = False,
@@ -89,7 +95,7 @@ def run(
     from bench import commands
 
     overrides = {
-        "datasets": [*_listed(dataset), *([str(data)] if data else [])],
+        "datasets": [*_listed(dataset), *([str(data.absolute())] if data else [])],
         "features": _listed(features),
         "models": _listed(model),
         "backends": _listed(backend),
@@ -101,6 +107,7 @@ def run(
         "memory_bytes": memory,
         "jobs": jobs,
         "target": target,
+        "preset": preset,
     }
     given = {k: v for k, v in overrides.items() if v is not None and v != []}
     raise typer.Exit(commands.run(suite, given, output, resume, dry_run=dry_run))
@@ -135,6 +142,7 @@ def report(
 app.command(name="profile")(answers_bad_input(profile))
 app.command(name="kernels")(answers_bad_input(kernels))
 app.command(name="compare")(answers_bad_input(compare))
+app.add_typer(data_app, name="data")
 
 
 @app.command()

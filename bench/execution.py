@@ -106,7 +106,7 @@ class Bench:
         for name in self.context.dataset_files:
             data = self._load(name)
             self._split(name, 0)
-            infos[name] = DatasetInfo(data.task, *data.X.shape, data.image_shape)
+            infos[name] = DatasetInfo(data.task, *data.X.shape, data.image_shape, dict(data.facts))
         return infos
 
     def _check_backends(self) -> None:
@@ -132,7 +132,7 @@ class Bench:
 
         def make():
             seed = derived_seed(cell.seed, cell.repeat, cell.fold)
-            X_train, X_test = data.X[train], data.X[test]
+            X_train, X_test = data.fold(train, test)
             backend = self.context.feature_backend
             fold = Fold(X_train, X_test, data.y[train], data.image_shape, seed % 2**31, backend)
             return features.get(cell.feature_set).build(fold)

@@ -13,7 +13,9 @@ Rows = Iterable[tuple[str, str]]
 def _datasets() -> Rows:
     from bench.datasets import DATASETS
 
-    return ((d.name, d.line) for d in DATASETS)
+    yield from ((d.name, d.line) for d in DATASETS)
+    yield "pmlb:<name>", "any table of the Penn Machine Learning Benchmarks; `depthbench data` says more of data sets"
+    yield "openml:<id>", "any data set of OpenML"
 
 
 def _features() -> Rows:

@@ -7,7 +7,8 @@ contestants of a fold alike. What cannot apply (a ConvNet on histograms) is know
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from bench import features
 from bench.cell import Cell
@@ -28,6 +29,7 @@ class DatasetInfo:
     n_samples: int
     n_features: int
     image_shape: tuple[int, int, int] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what was inferred, drawn or re-encoded; for run.json
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,7 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
     if not writer.is_new:
         resumed = [*writer.manifest.get("resumed", []), {"utc": store.utc_now(), "command": command}]
         writer.update_manifest(utc_end=None, resumed=resumed)
+    _fetch(suite)
     executor = LocalExecutor(
         _context(suite, writer.folder / CACHE),
         writer.folder / LOGS,
@@ -125,11 +126,29 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
         facts = {k: asdict(v) for k, v in datasets.items()}
         writer.update_manifest(environment=environment, n_cells=len(cells), datasets=facts)
         console.print(f"run {writer.manifest['run_id']} -> {writer.folder}", markup=False, highlight=False, soft_wrap=True)
+        _say_what_was_inferred(datasets, console)
         _run_cells(cells, executor, writer, console, datasets, own_models)
     shutil.rmtree(writer.folder / CACHE, ignore_errors=True)
     _remove_empty_logs(writer.folder / LOGS)
     writer.update_manifest(utc_end=store.utc_now())
     return _report(writer, console)
+
+
+def _fetch(suite: Suite) -> None:
+    """Bring what is not at hand before a worker asks for it: here a progress bar can be seen, and one process loads it."""
+    from bench import datasets
+
+    for name, file in suite.dataset_files.items():
+        if file is None:
+            datasets.fetch(name)
+
+
+def _say_what_was_inferred(datasets: dict[str, DatasetInfo], console: Console) -> None:
+    from bench.datasets.show import sentences
+
+    for name, info in datasets.items():
+        for sentence in sentences(info.facts):
+            console.print(f"{name}: {sentence}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _shape(info: dict[str, Any]) -> tuple | None:
@@ -183,8 +202,10 @@ def show_plan(suite: Suite, console: Console) -> int:
     """Print which cells a suite has, without running any; return the exit code."""
     from bench.execution import Bench, Context
 
+    _fetch(suite)
     bench = Bench(Context(**{**_context(suite, Path()), "cache_folder": None}))
     datasets, own_models = bench.check(), bench.own_models
+    _say_what_was_inferred(datasets, console)
     cells = plan(suite, own_models)
     reasons = {c: reason_to_skip(c, datasets[c.dataset], own_models) for c in cells}
     for c in cells:

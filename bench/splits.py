@@ -2,7 +2,8 @@
 
 ``kfold``           repeated stratified k-fold (plain k-fold for regression); each repeat shuffles anew
 ``official``        the split that the data set came with; one fold
-``group:<column>``  k-fold in which samples that share a value of the column never stand on both sides
+``group:<column>``  k-fold in which samples that share a value of the column never stand on both sides; of a set with an
+                    official split it divides the training part, and the test part stays out
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ def split(data: Data, rule: str, folds: int, repeat: int, seed: int) -> list[tup
         if data.is_test is None:
             raise InputError(f"dataset {data.name!r} has no official split; use split = \"kfold\"")
         return [(np.flatnonzero(~data.is_test), np.flatnonzero(data.is_test))]
-    splitter, groups = _splitter(data, rule, folds, derived_seed(seed, repeat))
-    return [
-        (train.astype(np.int64), test.astype(np.int64)) for train, test in splitter.split(data.X, data.y, groups=groups)
-    ]
+    rows = np.arange(len(data.y)) if rule == "kfold" or data.is_test is None else np.flatnonzero(~data.is_test)
+    y = data.y[rows]
+    splitter, groups = _splitter(data, rule, rows, folds, derived_seed(seed, repeat))
+    return [(rows[train], rows[test]) for train, test in splitter.split(y, y, groups=groups)]
 
 
-def _splitter(data: Data, rule: str, folds: int, seed: int):
+def _splitter(data: Data, rule: str, rows: np.ndarray, folds: int, seed: int):
     import numpy as np
     from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
@@ -58,7 +59,7 @@ def _splitter(data: Data, rule: str, folds: int, seed: int):
         if len(data.y) < folds:
             raise InputError(f"dataset {data.name!r} has {len(data.y)} samples, fewer than folds = {folds}")
         if data.task == CLASSIFICATION:
-            _check_classes(data, folds)
+            _check_classes(data, rows, folds)
             return StratifiedKFold(folds, shuffle=True, random_state=seed), None
         return KFold(folds, shuffle=True, random_state=seed), None
     column = rule.removeprefix("group:")
@@ -66,21 +67,21 @@ def _splitter(data: Data, rule: str, folds: int, seed: int):
         if not data.groups:
             raise InputError(f"dataset {data.name!r} has no group columns; use split = \"kfold\"")
         raise unknown(f"group column of dataset {data.name!r}:", column, data.groups)
-    groups = data.groups[column]
+    groups = data.groups[column][rows]
     n_groups = len(np.unique(groups))
     if n_groups < folds:
         raise InputError(f"dataset {data.name!r}: column {column!r} has {n_groups} groups, fewer than folds = {folds}")
     if data.task == CLASSIFICATION:
-        _check_classes(data, folds)
+        _check_classes(data, rows, folds)
         return StratifiedGroupKFold(folds, shuffle=True, random_state=seed), groups
     return GroupKFold(folds, shuffle=True, random_state=seed), groups
 
 
-def _check_classes(data: Data, folds: int) -> None:
+def _check_classes(data: Data, rows: np.ndarray, folds: int) -> None:
     """Every class must reach every test fold, or its accuracy is that of a class never asked for."""
     import numpy as np
 
-    counts = np.bincount(data.y)
+    counts = np.bincount(data.y[rows], minlength=len(data.classes))
     fewest = int(counts.argmin())
     if counts[fewest] < folds:
         label = data.classes[fewest] if fewest < len(data.classes) else fewest

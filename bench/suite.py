@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from bench.datasets import names as dataset_names
-from bench.datasets.files import SUFFIXES
+from bench import datasets as data_sets
+from bench.datasets.files import SUFFIXES, is_path
+from bench.datasets.presets import parted
 from bench.errors import InputError
 from bench.features import names as feature_set_names
 from bench.names import suggestion, unknown
@@ -45,8 +46,8 @@ def parse_bytes(value: Any) -> Any:
 
 
 def is_file(dataset: str) -> bool:
-    """Whether the name of a data set is that of a person's own file."""
-    return dataset.lower().endswith(SUFFIXES)
+    """Whether the name of a data set is the path of a person's own file or folder, with or without a preset."""
+    return is_path(parted(dataset)[0])
 
 
 def _as_list(value: Any) -> Any:
@@ -74,6 +75,19 @@ def _names(kind: str, known: tuple[str, ...] | list[str], also=None):
     return AfterValidator(check)
 
 
+def _datasets(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Check the names of data sets; "all" stands for those that need no file."""
+    found: list[str] = []
+    for value in values:
+        if value == "all":
+            found += data_sets.embedded_names()
+            continue
+        if not is_file(value):
+            data_sets.get(value)
+        found.append(value)
+    return _distinct(tuple(found))
+
+
 def _split(value: str) -> str:
     if value in ("kfold", "official") or re.fullmatch(r"group:.+", value):
         return value
@@ -97,8 +111,9 @@ class Suite(BaseModel):
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
     description: str = ""
-    datasets: Annotated[Names, _names("dataset", dataset_names(), is_file)]
+    datasets: Annotated[Names, AfterValidator(_datasets)]
     target: str | None = None  # the target column of a person's own file
+    preset: Literal["S", "M", "L"] | None = None  # of the data sets that do not name one: fashion_mnist@S
     features: Annotated[Names, _names("feature set", feature_set_names())] = ("raw",)
     models: Annotated[Names, _names("model", model_names(), OWN_MODEL.fullmatch)]
     backends: Annotated[Names, _names("backend", BACKENDS)] = ("cython",)
@@ -119,7 +134,15 @@ class Suite(BaseModel):
     @property
     def dataset_files(self) -> dict[str, str | None]:
         """Names as they stand in rows, with the file of those that are a person's own."""
-        return {Path(d).stem if is_file(d) else d: d if is_file(d) else None for d in self.datasets}
+        found: dict[str, str | None] = {}
+        for dataset in self.datasets:
+            base, preset = parted(dataset)
+            file = base if is_path(base) else None
+            if file is not None:
+                base = Path(file).stem if file.lower().endswith(SUFFIXES) else Path(file).name
+            preset = preset or self.preset
+            found[f"{base}@{preset}" if preset else base] = file
+        return found
 
 
 #: Keys that say how a run goes, not what it is: they may change when it is resumed.

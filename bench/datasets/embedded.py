@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from bench.datasets import Data
+from bench.datasets.entry import CLASSIFICATION, REGRESSION, Data
 
 
 def digits() -> Data:
@@ -33,8 +30,6 @@ def diabetes() -> Data:
     import numpy as np
     from sklearn.datasets import load_diabetes
 
-    from bench.datasets import REGRESSION, Data
-
     bunch = load_diabetes()
     return Data("diabetes", np.ascontiguousarray(bunch.data, np.float32), bunch.target.astype(np.float64), REGRESSION)
 
@@ -42,8 +37,6 @@ def diabetes() -> Data:
 def _classification(name: str, loader: str, image_shape: tuple[int, int, int] | None = None) -> Data:
     import numpy as np
     import sklearn.datasets
-
-    from bench.datasets import CLASSIFICATION, Data
 
     bunch = getattr(sklearn.datasets, loader)()
     return Data(

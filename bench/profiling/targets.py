@@ -112,6 +112,7 @@ def with_data(
     if takes_images and data.image_shape is None:
         raise InputError(f"{where} is a table; {target.name} takes images (mlp takes tables)")
     shape = data.image_shape if takes_images else data.X.shape[1:]
-    x = data.X.astype(np.float64)
+    rows = np.arange(len(data.X))
+    x = data.fold(rows, rows)[0].astype(np.float64)
     x = np.ascontiguousarray(((x - x.mean()) / (x.std() or 1.0)).reshape(-1, *shape), dtype)
     return replace(target, input_shape=tuple(shape), n_classes=len(data.classes), dataset=data.name), (x, data.y)

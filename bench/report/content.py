@@ -46,6 +46,7 @@ class Section:
 
     table: DatasetTable
     verdict: Verdict
+    about: str = ""  # what must be known of the samples before a score is read, as run.json has it
 
     @property
     def dataset(self) -> str:
@@ -61,7 +62,7 @@ class Section:
             spread = "one fold"
             if any(s.interval and s.interval.low is not None for s in self.table.cells.values()):
                 spread += f" ± the {CONFIDENCE:.0%} interval of its samples (Wilson)".replace("%", " %")
-        return f"{unit}: {spread}"
+        return f"{self.about}. {unit}: {spread}" if self.about else f"{unit}: {spread}"
 
     def mark(self, summary: Summary) -> str:
         """Return how a cell stands to the best: `BEST`, `INDISTINGUISHABLE`, or nothing."""
@@ -114,8 +115,22 @@ def load(folder: str | Path) -> Report:
 
 def make(run: Run, stored_profiles: tuple[StoredProfile, ...] = ()) -> Report:
     """Work out everything a report says of a run."""
-    sections = tuple(Section(table, judge(table, run.manifest)) for table in build_tables(run.rows, run.manifest))
+    sections = tuple(
+        Section(table, judge(table, run.manifest), _about(run.manifest, table.dataset))
+        for table in build_tables(run.rows, run.manifest)
+    )
     return Report(run, sections, tuple(_provenance(run.manifest)), stored_profiles)
+
+
+def _about(manifest: Mapping[str, Any], dataset: str) -> str:
+    """Return what the samples are not, or which part of them was drawn; runs of older versions do not say."""
+    found: Any = manifest
+    for key in ("datasets", dataset, "facts"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    facts = found if isinstance(found, Mapping) else {}
+    preset = facts.get("preset") if isinstance(facts.get("preset"), Mapping) else {}
+    parts = [facts.get("about"), f"a part of it (preset {preset['name']})" if preset.get("name") in ("S", "M") else None]
+    return "; ".join(str(part) for part in parts if part)
 
 
 def score_text(summary: Summary | None, *, footnotes: bool = False) -> str:

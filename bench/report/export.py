@@ -115,6 +115,7 @@ def to_json(report: Report) -> str:
         "datasets": [
             {
                 "dataset": section.dataset,
+                **({"about": section.about} if section.about else {}),
                 "metric": section.table.metric,
                 "n_folds": section.table.n_folds,
                 "verdict": _verdict(section),
