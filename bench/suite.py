@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from bench.datasets import names as dataset_names
 from bench.datasets.files import SUFFIXES
 from bench.errors import InputError
+from bench.features import get as feature_set
 from bench.features import names as feature_set_names
 from bench.names import suggestion, unknown
 from bench.splits import RULES
@@ -58,7 +59,7 @@ def _distinct(value: tuple) -> tuple:
 
 
 def _names(kind: str, known: tuple[str, ...] | list[str], also=None):
-    """Return a validator: each name is known (or `also` takes it), "all" stands for all of them."""
+    """Return a validator: each name is known (or `also` takes it, or says why not), "all" stands for all of them."""
 
     def check(values: tuple[str, ...]) -> tuple[str, ...]:
         found: list[str] = []
@@ -99,7 +100,7 @@ class Suite(BaseModel):
     description: str = ""
     datasets: Annotated[Names, _names("dataset", dataset_names(), is_file)]
     target: str | None = None  # the target column of a person's own file
-    features: Annotated[Names, _names("feature set", feature_set_names())] = ("raw",)
+    features: Annotated[Names, _names("feature set", feature_set_names(), feature_set)] = ("raw",)
     models: Annotated[Names, _names("model", model_names(), OWN_MODEL.fullmatch)]
     backends: Annotated[Names, _names("backend", BACKENDS)] = ("cython",)
     split: Annotated[str, AfterValidator(_split)] = "kfold"

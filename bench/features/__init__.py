@@ -97,11 +97,8 @@ FEATURE_SETS = (
     ),
 )
 
-#: Names with a part that is chosen, and their lines, for lists.
-PATTERNS = (
-    ("learned:<network>", "penultimate activations of that network: learned:lenet5, learned:mlp_100"),
-    ("learned:<network>@<layer>", "those of a layer, by number or token: learned:lenet5@1, learned:lenet5@c16k5"),
-)
+#: Names with a part that is chosen; bench/features/networks.py has a line about each.
+PATTERNS = ("learned:<network>", "learned:<network>@<layer>")
 
 
 def names() -> list[str]:
@@ -132,7 +129,7 @@ def get(name: str) -> FeatureSet:
         from bench.features import networks
 
         return networks.entry(name)
-    raise unknown("feature set", name, [*names(), *(pattern for pattern, _ in PATTERNS)])
+    raise unknown("feature set", name, [*names(), *PATTERNS])
 
 
 def sha256(*arrays: np.ndarray) -> str:

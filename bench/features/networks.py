@@ -17,6 +17,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import InputError
+from bench.features import PATTERNS
 from bench.features.builders import Fold, Matrices, in_blocks, standardized
 from bench.features.entry import FeatureSet
 from bench.names import suggestion
@@ -51,6 +52,21 @@ def networks() -> dict[str, tuple[str, ...]]:
         elif model.classifier == _MLP:
             found[model.name] = (*map(str, model.params["hidden_layer_sizes"]), "out")
     return found | {a.name: a.tokens for a in architectures.ARCHITECTURES if a.name not in found}
+
+
+def patterns() -> list[tuple[str, str]]:
+    """Return the names that have a part to choose, each with its line.
+
+    Examples
+    --------
+    >>> [name for name, _ in patterns()]
+    ['learned:<network>', 'learned:<network>@<layer>']
+    """
+    lines = (
+        f"the same of a network of one's choice: {', '.join(networks())}",
+        "of another of its layers, by number or token: learned:lenet5@2 or learned:lenet5@c16k5, learned:mlp_100@out",
+    )
+    return list(zip(PATTERNS, lines, strict=True))
 
 
 def entry(name: str) -> FeatureSet:
