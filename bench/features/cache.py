@@ -17,8 +17,8 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 import time
+import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -170,18 +170,16 @@ class FeatureCache:
         if n_bytes > self.limit_bytes:
             self._note(f"features are not stored: {n_bytes} bytes, and {LIMIT_VARIABLE} allows {self.limit_bytes}")
             return
-        part = None
+        part = path.with_name(f"{path.stem}.{uuid.uuid4().hex}{_PART}")
         try:
             self._make_room(n_bytes)
-            with tempfile.NamedTemporaryFile(dir=self.folder, suffix=_PART, delete=False) as f:
-                part = Path(f.name)
+            with open(part, "xb") as f:
                 _write(f, head, matrices)
             os.replace(part, path)
         except OSError as error:  # a full disk costs the others the time to make it again; what they make is the same
             self._note(f"features are not stored: {error}")
-            if part is not None:
-                with suppress(OSError):
-                    part.unlink()
+            with suppress(OSError):
+                part.unlink()
 
     def _make_room(self, n_bytes: int) -> None:
         """Remove what was used longest ago until there is room for more, and what killed processes left behind."""
