@@ -14,6 +14,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,7 @@ class Bench:
         folder = self.context.cache_folder
         self._cache = FeatureCache(Path(folder) if folder else None, self.context.cache_limit_bytes)
         self._hashes: dict[tuple[str, str], str] = {}
+        self._warm: set[str] = set()
         self.own_models = {m: own_model(m) for m in self.context.models if OWN_MODEL.fullmatch(m)}
 
     # -- before the first cell
@@ -144,13 +146,23 @@ class Bench:
             "dataset": cell.dataset,
         }
 
-        def make():
-            X_train, X_test = data.X[train], data.X[test]
-            return feature_set.build(
-                Fold(X_train, X_test, data.y[train], data.image_shape, seed, backend, cell.dataset)
-            )
+        def fold(train: np.ndarray, test: np.ndarray) -> Fold:
+            return Fold(data.X[train], data.X[test], data.y[train], data.image_shape, seed, backend, cell.dataset)
 
-        matrices = self._cache.get(feature_key(feature_set, facts), make, stored=feature_set.stored)
+        def warm_up() -> None:
+            """Import and compile what a feature set needs before its clock starts, once in this worker."""
+            if cell.feature_set not in self._warm:
+                self._warm.add(cell.feature_set)
+                with warnings.catch_warnings(), suppress(Exception):  # so few samples may rightly be refused
+                    warnings.simplefilter("ignore")
+                    feature_set.build(fold(train[_few(data.y[train], data.task)], test[:2]))
+
+        matrices = self._cache.get(
+            feature_key(feature_set, facts),
+            lambda: feature_set.build(fold(train, test)),
+            stored=feature_set.stored,
+            warm_up=warm_up,
+        )
         if not (np.isfinite(matrices.X_train).all() and np.isfinite(matrices.X_test).all()):
             raise ValueError(f"feature set {cell.feature_set!r} has NaN or infinite values on this fold")
         hashes = {
@@ -232,10 +244,7 @@ class Bench:
         self.on_phase("warm-up")
         model, time_import_s = timed(lambda: self._build(cell, data, seed))
         ready = self._ready[key] = _Ready(self.context.time_import_s + time_import_s)
-        some = np.linspace(0, len(X) - 1, min(len(X), WARM_UP_SAMPLES)).astype(int)
-        if data.task == CLASSIFICATION:
-            # five of each class, where there are that many: some models refuse fewer, or do other work
-            some = np.unique(np.concatenate([some, *(np.flatnonzero(y == c)[:5] for c in np.unique(y))]))
+        some = _few(y, data.task)
         start = time.perf_counter()
         try:
             with warnings.catch_warnings():
@@ -286,6 +295,17 @@ class Bench:
         if (name, part) not in self._hashes:
             self._hashes[name, part] = features.sha256(getattr(self._load(name), part))
         return self._hashes[name, part]
+
+
+def _few(y: np.ndarray, task: str) -> np.ndarray:
+    """Return the positions of a few samples to warm up on, five of each class where there are that many.
+
+    Some models refuse fewer, or do other work.
+    """
+    some = np.linspace(0, len(y) - 1, min(len(y), WARM_UP_SAMPLES)).astype(int)
+    if task == CLASSIFICATION:
+        some = np.unique(np.concatenate([some, *(np.flatnonzero(y == c)[:5] for c in np.unique(y))]))
+    return some
 
 
 def finding(error: BaseException) -> dict[str, Any]:

@@ -118,12 +118,30 @@ class FeatureCache:
         self._recent: OrderedDict[str, Matrices] = OrderedDict()
         self._noted: set[str] = set()
 
-    def get(self, key: str, make: Callable[[], tuple[np.ndarray, np.ndarray]], *, stored: bool = True) -> Matrices:
-        """Return the matrices of `key` from memory, from disk, or by calling `make`; on disk only if `stored`."""
+    def get(
+        self,
+        key: str,
+        make: Callable[[], tuple[np.ndarray, np.ndarray]],
+        *,
+        stored: bool = True,
+        warm_up: Callable[[], None] = lambda: None,
+    ) -> Matrices:
+        """Return the matrices of `key` from memory, from disk, or by calling `make`.
+
+        Parameters
+        ----------
+        key : str
+        make : callable
+            Timed; returns (X_train, X_test).
+        stored : bool
+            Whether they may come from disk, and go there.
+        warm_up : callable
+            Called before `make` and not timed.
+        """
         found = self._recent.pop(key, None)
         if found is None:
             on_disk = stored and self.folder is not None and self.limit_bytes > 0
-            found = self._from_disk_or_made(key, make) if on_disk else _made(make)
+            found = self._from_disk_or_made(key, make, warm_up) if on_disk else _made(make, warm_up)
         self._recent[key] = found
         while len(self._recent) > 1 and (
             len(self._recent) > _IN_MEMORY or sum(m.n_bytes for m in self._recent.values()) > _IN_MEMORY_BYTES
@@ -131,7 +149,7 @@ class FeatureCache:
             self._recent.popitem(last=False)
         return found
 
-    def _from_disk_or_made(self, key: str, make: Callable) -> Matrices:
+    def _from_disk_or_made(self, key: str, make: Callable, warm_up: Callable) -> Matrices:
         path = self.folder / f"{key}{_ENTRY}"
         found = read(path)
         if found is not None:
@@ -140,7 +158,7 @@ class FeatureCache:
         with self._lock(path.with_suffix(_LOCK)) as locked:
             found = read(path)
             if found is None:
-                found = _made(make)
+                found = _made(make, warm_up)
                 if locked:
                     self._store(path, found)
         return found
@@ -209,9 +227,10 @@ class FeatureCache:
             print(f"depthbench: {text} (folder {self.folder})", file=sys.stderr, flush=True)
 
 
-def _made(make: Callable) -> Matrices:
+def _made(make: Callable, warm_up: Callable) -> Matrices:
     import numpy as np
 
+    warm_up()
     start = time.perf_counter()
     X_train, X_test = make()
     elapsed = time.perf_counter() - start

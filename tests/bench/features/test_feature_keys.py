@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
 from bench import execution, features
@@ -128,6 +131,21 @@ def test_other_samples_under_the_same_name(tmp_path, monkeypatch):
     (tmp_path / "mine.csv").write_text(values.replace(",2,", ",5,"))
     after = bench(tmp_path / "cache", **context).prepare(cell("pca", dataset="mine"))
     assert before.hashes["x_train_sha256"] != after.hashes["x_train_sha256"]
+
+
+def test_no_clock_runs_while_features_are_warmed_up(tmp_path, monkeypatch):
+    """What a feature set imports and compiles at its first call is no time of features."""
+    calls, clock = [], iter(range(100))
+    watched = SimpleNamespace(time=time.time, perf_counter=lambda: (calls.append("clock"), next(clock))[1])
+    monkeypatch.setattr("bench.features.cache.time", watched)
+    built = FeatureSet.build
+    monkeypatch.setattr(FeatureSet, "build", lambda self, fold: (calls.append(len(fold.X_train)), built(self, fold))[1])
+    state = bench(tmp_path)
+    for fold in (0, 1):
+        state.prepare(cell("pca", fold=fold))
+    few, *rest = calls
+    assert few <= 110
+    assert rest == ["clock", 898, "clock", "clock", 899, "clock"], "once in a worker"
 
 
 def test_rows_hash_what_models_see(tmp_path):
