@@ -81,7 +81,7 @@ def scaling(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for start in range(0, len(X), size):
         squares += np.square(X[start : start + size] - mean).sum(axis=0)
     deviation = np.sqrt(squares / len(X))
-    # the deviation of equal float32 values is not always exactly 0, but never above their rounding error
+    # values that differ by no more than float32 rounds them are one value, and their differences are noise
     constant = deviation <= np.finfo(np.float32).eps * np.abs(mean)
     return mean, np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
 

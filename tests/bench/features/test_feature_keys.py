@@ -107,6 +107,7 @@ def refuse(self, fold):
 
 def test_the_next_run_finds_what_this_one_made(tmp_path, monkeypatch):
     one = bench(tmp_path).prepare(cell("pca"))
+    bench(tmp_path).prepare(cell("raw"))
     with monkeypatch.context() as patch:
         patch.setattr(FeatureSet, "build", refuse)
         again = bench(tmp_path, models=("lda",)).prepare(cell("pca", model="lda"))

@@ -12,6 +12,7 @@ import pytest
 from bench import features
 from bench.errors import InputError
 from bench.features.builders import Fold
+from bench.features.filters import random_filters
 from bench.plan import DatasetInfo
 
 #: Columns of each feature set on each kind of data; None: as many as the variance needs; absent: it cannot be made.
@@ -109,7 +110,7 @@ def test_what_is_not_declared_as_read_is_not_read(make_fold, case):
         assert features.sha256(*build(name, changed)) == features.sha256(*expected), fact
 
 
-@pytest.mark.parametrize("name", ["random_conv", "random_fourier", "learned", "learned:mlp_100"])
+@pytest.mark.parametrize("name", ["random_conv", "random_fourier", "learned", "learned:conv16_32", "learned:mlp_100"])
 @pytest.mark.parametrize("fact", ["seed", "y_train"])
 def test_what_is_declared_as_read_matters(make_fold, name, fact):
     if fact not in features.get(name).reads:
@@ -147,7 +148,8 @@ def test_images_of_any_shape(name, shape, what):
 
 
 def test_a_constant_column_becomes_zero():
-    X = np.float32([[1, 1e6 + 0.1, 3], [2, 1e6 + 0.1, 3], [4, 1e6 + 0.1, 3]])
+    next_to = np.nextafter(np.float32(1e6), np.float32(2e6))  # as good as constant
+    X = np.float32([[1, 1e6, 3], [2, 1e6, 3], [4, next_to, 3]])
     X_train, X_test = build("standardized", Fold(X, X + 1, np.arange(3)))
     assert np.allclose(X_train[:, 0], (X[:, 0] - X[:, 0].mean()) / X[:, 0].std())
     assert not X_train[:, 1:].any()
@@ -203,6 +205,34 @@ def test_random_fourier_approaches_the_kernel(make_fold):
     distances = euclidean_distances(build("standardized", fold)[0])
     median = np.median(distances[np.triu_indices(len(distances), 1)])
     assert np.abs(Z @ Z.T - np.exp(-(distances**2) / (2 * median**2))).max() < 6 / np.sqrt(1024)
+
+
+def test_random_fourier_draws_the_same_samples_for_its_bandwidth(make_fold, monkeypatch):
+    monkeypatch.setattr("bench.features.builders.FOURIER_SAMPLES", 10)
+    one, again = (features.sha256(*build("random_fourier", make_fold("table"))) for _ in range(2))
+    assert one == again
+
+
+@pytest.mark.parametrize(
+    ("shape", "columns"),
+    [
+        ((28, 28, 1), {"hog": 324, "lbp": 944, "handmade": 106, "random_conv": 1024}),
+        ((32, 32, 3), {"hog": 324, "lbp": 944, "handmade": 101, "random_conv": 1024}),
+        ((64, 64, 1), {"hog": 1764, "lbp": 944, "handmade": 106, "random_conv": 1024}),
+    ],
+    ids=lambda v: "x".join(map(str, v)) if isinstance(v, tuple) else "",
+)
+def test_columns_do_not_grow_with_the_image(shape, columns):
+    X = np.random.default_rng(0).random((6, int(np.prod(shape))), dtype=np.float32)
+    fold = Fold(X[:4], X[4:], np.array([0, 1, 0, 1]), shape)
+    assert {name: build(name, fold)[1].shape[1] for name in columns} == columns
+
+
+def test_random_filters_have_mean_zero_and_length_one():
+    filters = random_filters(np.random.default_rng(0), 5, 3)
+    assert np.allclose(filters.mean(axis=(0, 1, 2)), 0, atol=1e-7)
+    assert np.allclose(np.square(filters).sum(axis=(0, 1, 2)), 1, atol=1e-6)
+    assert np.abs(np.corrcoef(filters.reshape(-1, 64).T) - np.eye(64)).max() < 0.6, "each is another"
 
 
 def test_random_filters_are_blind_to_brightness(make_fold):
