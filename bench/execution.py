@@ -14,6 +14,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from bench.cell import Cell, Row
 from bench.datasets import CLASSIFICATION, Data
 from bench.errors import InputError
 from bench.features.builders import Fold
-from bench.features.cache import FeatureCache, Matrices
+from bench.features.cache import LIMIT_BYTES, FeatureCache, Matrices
+from bench.features.keys import key as feature_key
 from bench.plan import DatasetInfo, OwnModel, family
 from bench.scores import DivergedError, score
 from bench.splits import derived_seed, split
@@ -52,6 +54,7 @@ class Context:
     seed: int
     feature_backend: str  # of the networks behind learned features
     cache_folder: str | None = None
+    cache_limit_bytes: int = LIMIT_BYTES
     time_import_s: float = 0.0  # of what every model needs; each adds its own
 
 
@@ -86,8 +89,9 @@ class Bench:
 
     def __post_init__(self):
         folder = self.context.cache_folder
-        self._cache = FeatureCache(Path(folder) if folder else None)
-        self._y_hash: dict[str, str] = {}
+        self._cache = FeatureCache(Path(folder) if folder else None, self.context.cache_limit_bytes)
+        self._hashes: dict[tuple[str, str], str] = {}
+        self._warm: set[str] = set()
         self.own_models = {m: own_model(m) for m in self.context.models if OWN_MODEL.fullmatch(m)}
 
     # -- before the first cell
@@ -128,23 +132,46 @@ class Bench:
         self.on_phase("features")
         data = self._load(cell.dataset)
         train, test = self._split(cell.dataset, cell.repeat)[cell.fold]
-        key = f"{cell.dataset}-{cell.feature_set}-{cell.repeat}-{cell.fold}-{cell.seed}"
+        feature_set = features.get(cell.feature_set)
+        seed = derived_seed(cell.seed, cell.repeat, cell.fold) % 2**31
+        backend = self.context.feature_backend
+        y_sha256, split_sha256 = self._sha256(cell.dataset, "y"), features.sha256(train, test)
+        facts = {
+            # the samples, and what becomes of them in each fold before any feature set
+            "samples_sha256": f"{self._sha256(cell.dataset, 'X')} {data.preparation!r}",
+            "split_sha256": split_sha256,
+            "image_shape": data.image_shape,
+            "y_train": y_sha256,
+            "seed": seed,
+            "backend": backend,
+            "dataset": cell.dataset,
+        }
 
-        def make():
-            seed = derived_seed(cell.seed, cell.repeat, cell.fold)
+        def fold(train: np.ndarray, test: np.ndarray) -> Fold:
             X_train, X_test = data.fold(train, test)
-            backend = self.context.feature_backend
-            fold = Fold(X_train, X_test, data.y[train], data.image_shape, seed % 2**31, backend)
-            return features.get(cell.feature_set).build(fold)
+            return Fold(X_train, X_test, data.y[train], data.image_shape, seed, backend, cell.dataset)
 
-        matrices = self._cache.get(key, make)
+        def warm_up() -> None:
+            """Import and compile what a feature set needs before its clock starts, once in this worker."""
+            if cell.feature_set not in self._warm:
+                self._warm.add(cell.feature_set)
+                with warnings.catch_warnings(), suppress(Exception):  # so few samples may rightly be refused
+                    warnings.simplefilter("ignore")
+                    feature_set.build(fold(train[_few(data.y[train], data.task)], test[:2]))
+
+        matrices = self._cache.get(
+            feature_key(feature_set, facts),
+            lambda: feature_set.build(fold(train, test)),
+            stored=feature_set.stored,
+            warm_up=warm_up,
+        )
         if not (np.isfinite(matrices.X_train).all() and np.isfinite(matrices.X_test).all()):
             raise ValueError(f"feature set {cell.feature_set!r} has NaN or infinite values on this fold")
         hashes = {
             "x_train_sha256": matrices.x_train_sha256,
             "x_test_sha256": matrices.x_test_sha256,
-            "y_sha256": self._y_sha256(cell.dataset),
-            "split_sha256": features.sha256(train, test),
+            "y_sha256": y_sha256,
+            "split_sha256": split_sha256,
         }
         return Prepared(data, matrices, train, test, hashes)
 
@@ -219,10 +246,7 @@ class Bench:
         self.on_phase("warm-up")
         model, time_import_s = timed(lambda: self._build(cell, data, seed))
         ready = self._ready[key] = _Ready(self.context.time_import_s + time_import_s)
-        some = np.linspace(0, len(X) - 1, min(len(X), WARM_UP_SAMPLES)).astype(int)
-        if data.task == CLASSIFICATION:
-            # five of each class, where there are that many: some models refuse fewer, or do other work
-            some = np.unique(np.concatenate([some, *(np.flatnonzero(y == c)[:5] for c in np.unique(y))]))
+        some = _few(y, data.task)
         start = time.perf_counter()
         try:
             with warnings.catch_warnings():
@@ -268,10 +292,22 @@ class Bench:
             self._splits[key] = split(self._load(name), c.split, c.folds, repeat, c.seed)
         return self._splits[key]
 
-    def _y_sha256(self, name: str) -> str:
-        if name not in self._y_hash:
-            self._y_hash[name] = features.sha256(self._load(name).y)
-        return self._y_hash[name]
+    def _sha256(self, name: str, part: str) -> str:
+        """Return the hash of all samples (``"X"``) or labels (``"y"``) of a data set, made once."""
+        if (name, part) not in self._hashes:
+            self._hashes[name, part] = features.sha256(getattr(self._load(name), part))
+        return self._hashes[name, part]
+
+
+def _few(y: np.ndarray, task: str) -> np.ndarray:
+    """Return the positions of a few samples to warm up on, five of each class where there are that many.
+
+    Some models refuse fewer, or do other work.
+    """
+    some = np.linspace(0, len(y) - 1, min(len(y), WARM_UP_SAMPLES)).astype(int)
+    if task == CLASSIFICATION:
+        some = np.unique(np.concatenate([some, *(np.flatnonzero(y == c)[:5] for c in np.unique(y))]))
+    return some
 
 
 def finding(error: BaseException) -> dict[str, Any]:

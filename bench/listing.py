@@ -20,8 +20,10 @@ def _datasets() -> Rows:
 
 def _features() -> Rows:
     from bench.features import FEATURE_SETS
+    from bench.features.networks import patterns
 
-    return ((f.name, f.line) for f in FEATURE_SETS)
+    yield from ((f.name, f"{f.line} [{f.citation}]" if f.citation else f.line) for f in FEATURE_SETS)
+    yield from patterns()
 
 
 def _models() -> Rows:

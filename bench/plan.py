@@ -12,7 +12,6 @@ from typing import Any
 
 from bench import features
 from bench.cell import Cell
-from bench.datasets import CLASSIFICATION
 from bench.splits import n_splits
 from bench.suite import Suite
 from models import catalog
@@ -83,10 +82,9 @@ def reason_to_skip(cell: Cell, info: DatasetInfo, own_models: Mapping[str, OwnMo
     'conv16_32 needs images, and hog does not keep the image'
     """
     feature_set = features.get(cell.feature_set)
-    if feature_set.needs_image and info.image_shape is None:
-        return f"{cell.feature_set} needs images, and {cell.dataset} has none"
-    if feature_set.needs_classes and info.task != CLASSIFICATION:
-        return f"{cell.feature_set} is learned from classes, and {cell.dataset} has a number to predict"
+    reason = feature_set.reason_to_skip(cell.dataset, info)
+    if reason is not None:
+        return reason
     if cell.model in own_models:
         return None
     model = catalog.get(cell.model)

@@ -21,14 +21,15 @@ from bench.cell import Cell, Row
 from bench.environment import machine
 from bench.errors import InputError
 from bench.executors import LocalExecutor, WorkerError
+from bench.features.cache import default_folder, default_limit
 from bench.plan import DatasetInfo, OwnModel, family, plan, reason_to_skip
 from bench.progress import RunProgress, summary
 from bench.suite import HOW, Suite
 
 DONE, SOME_FAILED, BAD_INPUT, NOTHING_RAN, INTERRUPTED = 0, 1, 2, 3, 130
 
-#: Below the run folder, while it runs: matrices shared between workers, and what workers print.
-CACHE, LOGS = "features", "logs"
+#: Below the run folder, while it runs: what workers print.
+LOGS = "logs"
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
         writer.update_manifest(utc_end=None, resumed=resumed)
     _fetch(suite)
     executor = LocalExecutor(
-        _context(suite, writer.folder / CACHE),
+        _context(suite),
         writer.folder / LOGS,
         jobs=suite.jobs,
         timeout_s=suite.timeout_s,
@@ -128,7 +129,6 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
         console.print(f"run {writer.manifest['run_id']} -> {writer.folder}", markup=False, highlight=False, soft_wrap=True)
         _say_what_was_inferred(datasets, console)
         _run_cells(cells, executor, writer, console, datasets, own_models)
-    shutil.rmtree(writer.folder / CACHE, ignore_errors=True)
     _remove_empty_logs(writer.folder / LOGS)
     writer.update_manifest(utc_end=store.utc_now())
     return _report(writer, console)
@@ -155,7 +155,7 @@ def _shape(info: dict[str, Any]) -> tuple | None:
     return tuple(info["image_shape"]) if info["image_shape"] else None
 
 
-def _context(suite: Suite, cache: Path) -> dict[str, Any]:
+def _context(suite: Suite) -> dict[str, Any]:
     return {
         "dataset_files": suite.dataset_files,
         "target": suite.target,
@@ -166,7 +166,8 @@ def _context(suite: Suite, cache: Path) -> dict[str, Any]:
         "repeats": suite.repeats,
         "seed": suite.seed,
         "feature_backend": suite.backends[0],
-        "cache_folder": str(cache.absolute()),
+        "cache_folder": str(default_folder()),
+        "cache_limit_bytes": default_limit(),
     }
 
 
@@ -203,7 +204,7 @@ def show_plan(suite: Suite, console: Console) -> int:
     from bench.execution import Bench, Context
 
     _fetch(suite)
-    bench = Bench(Context(**{**_context(suite, Path()), "cache_folder": None}))
+    bench = Bench(Context(**_context(suite)))
     datasets, own_models = bench.check(), bench.own_models
     _say_what_was_inferred(datasets, console)
     cells = plan(suite, own_models)

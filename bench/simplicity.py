@@ -40,21 +40,21 @@ CLASSICAL = (
     "extra_trees",
     "hist_gradient_boosting",
 )
-FEATURES = ("raw", "standardized", "pca", "hog")
+FEATURES = ("raw", "standardized", "pca", "poly2", "handmade", "hog", "lbp", "random_fourier", "random_conv")
 
 #: Feature sets that a network made; on these even a classical model is the last step of a deep one.
 LEARNED_FEATURES = ("learned",)
 
 
 def base_name(name: str) -> str:
-    """Return a name without its variant.
+    """Return a name without its variant, and of learned features without the network and layer that they are taken from.
 
     Examples
     --------
-    >>> base_name("svc_rbf+tuned"), base_name("learned@S")
-    ('svc_rbf', 'learned')
+    >>> base_name("svc_rbf+tuned"), base_name("learned@S"), base_name("learned:lenet5@c16k5")
+    ('svc_rbf', 'learned', 'learned')
     """
-    return re.split(r"[+@]", name, maxsplit=1)[0]
+    return re.split(r"[+@]|(?<=^learned):", name, maxsplit=1)[0]
 
 
 def uses_learned_features(summary: Summary) -> bool:

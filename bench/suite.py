@@ -16,6 +16,7 @@ from bench import datasets as data_sets
 from bench.datasets.files import SUFFIXES, is_path
 from bench.datasets.presets import parted
 from bench.errors import InputError
+from bench.features import get as feature_set
 from bench.features import names as feature_set_names
 from bench.names import suggestion, unknown
 from bench.splits import RULES
@@ -59,7 +60,7 @@ def _distinct(value: tuple) -> tuple:
 
 
 def _names(kind: str, known: tuple[str, ...] | list[str], also=None):
-    """Return a validator: each name is known (or `also` takes it), "all" stands for all of them."""
+    """Return a validator: each name is known (or `also` takes it, or says why not), "all" stands for all of them."""
 
     def check(values: tuple[str, ...]) -> tuple[str, ...]:
         found: list[str] = []
@@ -114,7 +115,7 @@ class Suite(BaseModel):
     datasets: Annotated[Names, AfterValidator(_datasets)]
     target: str | None = None  # the target column of a person's own file
     preset: Literal["S", "M", "L"] | None = None  # of the data sets that do not name one: fashion_mnist@S
-    features: Annotated[Names, _names("feature set", feature_set_names())] = ("raw",)
+    features: Annotated[Names, _names("feature set", feature_set_names(), feature_set)] = ("raw",)
     models: Annotated[Names, _names("model", model_names(), OWN_MODEL.fullmatch)]
     backends: Annotated[Names, _names("backend", BACKENDS)] = ("cython",)
     split: Annotated[str, AfterValidator(_split)] = "kfold"

@@ -22,3 +22,11 @@ hypothesis.settings.load_profile("repeatable")
 def backend(request) -> kernels.Kernels:
     """The kernels of each backend that is usable here."""
     return kernels.load(request.param)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory):
+    """Features that a test stores go to a temporary folder, never to the one that this user's runs share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEPTHBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
