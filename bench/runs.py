@@ -24,6 +24,7 @@ from bench.executors import LocalExecutor, WorkerError
 from bench.plan import DatasetInfo, OwnModel, family, plan, reason_to_skip
 from bench.progress import RunProgress, summary
 from bench.suite import HOW, Suite
+from bench.tuning.trials import TrialLog
 
 DONE, SOME_FAILED, BAD_INPUT, NOTHING_RAN, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -115,6 +116,7 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
         jobs=suite.jobs,
         timeout_s=suite.timeout_s,
         memory_bytes=suite.memory_bytes,
+        trials=TrialLog(writer.folder),
     )
     with executor:
         checked = executor.check(suite.threads[0])
@@ -146,6 +148,8 @@ def _context(suite: Suite, cache: Path) -> dict[str, Any]:
         "folds": suite.folds,
         "repeats": suite.repeats,
         "seed": suite.seed,
+        "tune": suite.tune,
+        "tune_s": suite.tune_s,
         "feature_backend": suite.backends[0],
         "cache_folder": str(cache.absolute()),
     }
