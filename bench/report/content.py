@@ -185,7 +185,7 @@ def _mean_text(summary: Summary | None) -> str:
 
 
 def _difference_text(comparison: Comparison | None, metric: str) -> str:
-    """Return a difference with its interval in brackets: ``+0.28 (−0.74 to +1.30)``."""
+    """Return a difference with its interval in brackets: ``+0.28 (+0.04 to +0.52)``."""
     if comparison is None:
         return NOTHING
     scale, digits = (100, 2) if metric == "accuracy" else (1, 3)

@@ -124,8 +124,7 @@ def test_fewer_inner_folds_make_fewer_rungs(n_folds):
 
 
 def test_a_space_that_ends_ends_the_search():
-    evaluate, asked = evaluator()
-    found = search(configurations(3), evaluate, Budget(100))
+    found = search(configurations(3), evaluator()[0], Budget(100))
     assert len(found.candidates) == 3 and found.chosen.number == 0
     assert search(configurations(1), evaluator()[0], Budget(100)).chosen.number == 0
 
@@ -155,14 +154,15 @@ def test_a_slow_default_still_meets_a_challenger():
 
 
 def test_both_limits_hold():
-    evaluate, asked = evaluator(seconds=lambda number: 0.001)
+    evaluate, _ = evaluator(seconds=lambda number: 0.001)
     assert len(search(configurations(), evaluate, Budget(6, 1000.0)).candidates) == 6
-    evaluate, asked = evaluator(seconds=lambda number: 1.0)
+    evaluate, _ = evaluator(seconds=lambda number: 1.0)
     assert len(search(configurations(), evaluate, Budget(1000, 9.0)).candidates) == 3
 
 
 def candidate(number, *scores):
-    return Candidate(number, {}, [Trial(number, 0, i, {}, "ok" if s is not None else "failed", s) for i, s in enumerate(scores)])
+    trials = [Trial(number, 0, i, {}, "failed" if score is None else "ok", score) for i, score in enumerate(scores)]
+    return Candidate(number, {}, trials)
 
 
 @pytest.mark.parametrize(
