@@ -195,7 +195,7 @@ def show_plan(suite: Suite, console: Console) -> int:
         where = f"{c.dataset} {c.feature_set} {c.model} {c.backend} threads={c.threads} repeat={c.repeat} fold={c.fold}"
         console.print(f"{where}{f'  skipped: {reasons[c]}' if reasons[c] else ''}", soft_wrap=True, highlight=False)
     n_skipped = sum(reason is not None for reason in reasons.values())
-    limit = f"{suite.timeout_s:g} s at most for each"
+    limit = f"{suite.timeout_s:g} s at most for each{', and for each trial of a search' if suite.tunes else ''}"
     console.print(f"{len(cells)} cells: {len(cells) - n_skipped} to run ({limit}), {n_skipped} skipped", highlight=False)
     return DONE if n_skipped < len(cells) else NOTHING_RAN
 
