@@ -198,13 +198,14 @@ class Bench:
         seed = derived_seed(cell.seed, cell.repeat, cell.fold) % 2**31
         space = own_models.search_space(name) if own else catalog.get(name).search_space(data.task)
         self._warmed_up(cell, data, prepared.matrices.X_train, data.y[train], seed)
+        self.on_phase("tuning")
+        self._set_threads(cell.threads)
         plain_model, parameters = self._build(cell, data, seed), parameter_names(space)
         if own:
             default = own_models.defaults(name, plain_model, parameters)
         else:
             default = {k: plain_model.get_params()[k] for k in parameters}
-        groups = data.groups[self.context.split.removeprefix("group:")] if ":" in self.context.split else None
-        folds = inner.split(data.y[train], data.task, seed, None if groups is None else groups[train])
+        folds = inner.split(data.y[train], data.task, seed, inner.groups(data, self.context.split, train))
 
         def inner_fold(i: int) -> inner.InnerFold:
             at_train, at_test = (train[part] for part in folds[i])
@@ -235,8 +236,7 @@ class Bench:
         ready = self._warmed_up(cell, data, X_train, y_train, seed)
         model = self._build(cell, data, seed, params)
         self.on_phase("fit")
-        if set(thread_pools.effective_threads().values()) != {cell.threads}:
-            thread_pools.set_threads(cell.threads)  # a pool loaded since, or left otherwise by the model before
+        self._set_threads(cell.threads)
         random.seed(seed)
         np.random.seed(seed)
         memory = PeakMemory()
@@ -272,6 +272,11 @@ class Bench:
             "peak_memory_bytes": peak,
             "threads_effective": cell.threads,
         }
+
+    def _set_threads(self, n: int) -> None:
+        """Set what is not as it should be: a pool loaded since, or left otherwise by the model before."""
+        if set(thread_pools.effective_threads().values()) != {n}:
+            thread_pools.set_threads(n)
 
     def _warmed_up(self, cell: Cell, data: Data, X: np.ndarray, y: np.ndarray, seed: int) -> _Ready:
         """Import and warm up a model, once per worker, backend and task; return what that took."""

@@ -21,7 +21,8 @@ from bench.cell import Cell, Row
 from bench.environment import machine
 from bench.errors import InputError
 from bench.executors import LocalExecutor, WorkerError
-from bench.plan import DatasetInfo, OwnModel, family, plan, reason_to_skip
+from bench.names import is_tuned
+from bench.plan import DatasetInfo, OwnModel, family, has_space, plan, reason_to_skip
 from bench.progress import RunProgress, summary
 from bench.suite import HOW, Suite
 from bench.tuning.trials import TrialLog
@@ -127,6 +128,9 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
         facts = {k: asdict(v) for k, v in datasets.items()}
         writer.update_manifest(environment=environment, n_cells=len(cells), datasets=facts)
         console.print(f"run {writer.manifest['run_id']} -> {writer.folder}", markup=False, highlight=False, soft_wrap=True)
+        if suite.tunes and (fixed := [m for m in suite.models if not is_tuned(m) and not has_space(m, own_models)]):
+            text = f"not tuned, for they declare no search space: {', '.join(fixed)}"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
         _run_cells(cells, executor, writer, console, datasets, own_models)
     shutil.rmtree(writer.folder / CACHE, ignore_errors=True)
     _remove_empty_logs(writer.folder / LOGS)

@@ -126,11 +126,11 @@ def _view(section: Section, slug: str) -> dict[str, Any]:
     table = section.table
     cells: list[dict[str, Any]] = []
     hashes: dict[str, int] = {}
-    tried = {line.tuned.key: line for line in section.tuning}
     lines = [_line(section, line, cells, hashes) for line in table.lines]
-    places = {summary.key: i for i, summary in enumerate(s for line in table.lines for s in section.cells(line) if s)}
-    for key, line in tried.items():
-        cells[places[key]]["tried"] = _tried(line)
+    there = (summary for line in table.lines for summary in section.cells(line) if summary is not None)
+    places = {summary.key: i for i, summary in enumerate(there)}
+    for line in section.tuning:
+        cells[places[line.tuned.key]]["tried"] = _tried(line)
     found = charts(section)
     measured = [m for m in MEASURES if any(m in cell["values"] for cell in cells)]
     return {

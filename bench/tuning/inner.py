@@ -1,7 +1,7 @@
 """The inner folds of a training part, and the score that configurations are judged by.
 
-Inner folds are drawn from the training part alone, by the rule of the outer split: stratified for classes, with groups
-kept together where the split is by group. All models of a fold get the same ones.
+Inner folds are drawn from the training part alone: stratified for classes, with groups kept together where the outer split
+keeps them together. All models of a fold get the same ones.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.datasets import CLASSIFICATION
+from bench.datasets import CLASSIFICATION, Data
 from bench.scores import checked
 from bench.tuning.search import N_INNER_FOLDS
 
@@ -63,6 +63,27 @@ class Cache:
                 X.flags.writeable = False  # no configuration can change what the next one sees
             self._made[fold] = matrices
         return self._made[fold]
+
+
+def groups(data: Data, rule: str, train: np.ndarray) -> np.ndarray | None:
+    """Return which samples of a training part belong together, or None where all stand alone.
+
+    That is the column of a split by group; and the only group column of a data set with an official split, which keeps its
+    groups apart.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> data = Data("d", np.zeros((4, 1)), np.arange(4.0), "regression", groups={"track": np.array([0, 0, 1, 1])})
+    >>> groups(data, "group:track", np.array([1, 2])), groups(data, "kfold", np.array([1, 2]))
+    (array([0, 1]), None)
+    """
+    if rule.startswith("group:"):
+        return data.groups[rule.removeprefix("group:")][train]
+    if rule == "official" and len(data.groups) == 1:
+        [column] = data.groups.values()
+        return column[train]
+    return None
 
 
 def split(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import statistics as stdlib_statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,7 +114,7 @@ def budget_words(suite: Mapping[str, Any]) -> str:
     return f"Each search was given {' or '.join(given)}{', whichever ended first' if len(given) > 1 else ''}"
 
 
-def params_words(params: Mapping[str, Any] | None) -> str:
+def params_words(params: Any) -> str:
     """Return parameters in words, numbers to three digits.
 
     Examples
@@ -123,7 +122,8 @@ def params_words(params: Mapping[str, Any] | None) -> str:
     >>> params_words({"C": 123.456, "solver": "sgd", "hidden_layer_sizes": [100, 100]})
     'C=123, solver=sgd, hidden_layer_sizes=(100, 100)'
     """
-    return ", ".join(f"{name}={_word(value)}" for name, value in (params or {}).items())
+    values = params if isinstance(params, Mapping) else {}
+    return ", ".join(f"{name}={_word(value)}" for name, value in values.items())
 
 
 def _word(value: Any) -> str:
@@ -136,7 +136,6 @@ def _word(value: Any) -> str:
 
 def _line(table: DatasetTable, default: Summary | None, tuned: Summary, trials: Trials) -> TuningLine:
     label = table.labels.get(tuned.line, tuned.model)
-    times = [row.time_tune_s for row in tuned.rows if row.time_tune_s is not None]
     return TuningLine(
         label=label.replace(tuned.model, untuned(tuned.model), 1),
         feature_set=tuned.feature_set,
@@ -145,8 +144,8 @@ def _line(table: DatasetTable, default: Summary | None, tuned: Summary, trials: 
         comparison=_compare(default, tuned),
         n_configurations=_range([row.n_configurations for row in tuned.rows]),
         n_trials=_range([row.n_trials for row in tuned.rows]),
-        time_tune_s=stdlib_statistics.median(times) if times else None,
-        chosen=tuple((fold_words(row), _chosen_words(row, trials)) for row in tuned.rows if row.tuned_params is not None),
+        time_tune_s=tuned.times.get("time_tune_s"),
+        chosen=tuple((fold_words(row), _chosen_words(row, trials)) for row in tuned.rows if row.tuned_params),
         tried=tuple(t for row in tuned.rows for t in _tried(row, trials.get(row.identity, []))),
     )
 
@@ -169,8 +168,13 @@ def _compare(default: Summary | None, tuned: Summary) -> Comparison | None:
     return compare_scores({key: tuned.scores[key] for key in both}, default.scores, tuned) if both else None
 
 
+def _finite(values: Iterable[Any]) -> list[float]:
+    """Return the numbers among values: rows come from a file that anyone may have edited."""
+    return [v for v in values if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)]
+
+
 def _range(values: Sequence[int | None]) -> tuple[int, int] | None:
-    known = [value for value in values if value is not None]
+    known = [int(value) for value in _finite(values)]
     return (min(known), max(known)) if known else None
 
 
@@ -190,11 +194,12 @@ def range_words(values: tuple[int, int] | None) -> str:
 def _tried(row: Row, trials: Sequence[Mapping[str, Any]]) -> list[Tried]:
     by_number: dict[int, list[Mapping[str, Any]]] = {}
     for trial in trials:
-        by_number.setdefault(trial.get("configuration", -1), []).append(trial)
+        if isinstance(trial.get("configuration"), int):
+            by_number.setdefault(trial["configuration"], []).append(trial)
     found = []
     for number, seen in sorted(by_number.items()):
-        scores = [trial.get("score") for trial in seen]
-        failed = next((trial for trial in seen if trial.get("score") is None), None)
+        scores = _finite(trial.get("score") for trial in seen)
+        failed = next((trial for trial in seen if not _finite([trial.get("score")])), None)
         params = seen[0].get("params")
         found.append(
             Tried(
@@ -203,10 +208,10 @@ def _tried(row: Row, trials: Sequence[Mapping[str, Any]]) -> list[Tried]:
                 params=params_words(params),
                 n_inner_folds=len(seen),
                 score=None if failed else math.fsum(scores) / len(scores),
-                seconds=math.fsum(trial.get(name) or 0.0 for trial in seen for name in ("time_fit_s", "time_predict_s")),
+                seconds=math.fsum(_finite(trial.get(name) for trial in seen for name in ("time_fit_s", "time_predict_s"))),
                 status=str(failed.get("status")) if failed else "ok",
                 message=str(failed.get("message", "")) if failed else "",
-                is_chosen=row.tuned_params is not None and params == row.tuned_params,
+                is_chosen=bool(params) and params == row.tuned_params,
             )
         )
     return found

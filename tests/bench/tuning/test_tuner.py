@@ -11,9 +11,11 @@ from sklearn.svm import SVC
 
 from bench import own_models
 from bench.cell import IDENTITY, Cell, Row
+from bench.datasets import Data
 from bench.errors import InputError
 from bench.execution import Bench, Context
 from bench.scores import DivergedError
+from bench.tuning import inner
 from bench.tuning.inner import Cache, InnerFold, TooFewError, judge, split
 from bench.tuning.search import Budget
 from bench.tuning.trials import FILE, TrialLog, read
@@ -48,6 +50,23 @@ def test_inner_folds_divide_the_training_part(y, task, groups, n_folds):
             assert set(y[train]) == set(y[test]) == set(y)
     again = split(y, task, seed=3, groups=groups)
     assert all(np.array_equal(a[1], b[1]) for a, b in zip(folds, again, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("rule", "columns", "expected"),
+    [
+        ("kfold", ("track",), None),
+        ("official", ("track",), "track"),
+        ("official", ("track", "day"), None),
+        ("official", (), None),
+        ("group:day", ("track", "day"), "day"),
+    ],
+)
+def test_inner_folds_keep_together_what_the_outer_split_does(rule, columns, expected):
+    by_column = {column: np.array([f"{column}{i}" for i in range(6)]) for column in columns}
+    data = Data("d", np.zeros((6, 1)), np.arange(6.0), "regression", groups=by_column)
+    found = inner.groups(data, rule, np.array([1, 4]))
+    assert found is None if expected is None else list(found) == [f"{expected}1", f"{expected}4"]
 
 
 @pytest.mark.parametrize(
@@ -116,8 +135,8 @@ def test_a_search_scores_what_it_says():
     assert len(found.candidates) == 6 and len(begun) == len(ended) == len(found.trials) == 6 + 3 + 2 * 2
     assert [(t["configuration"], t["inner_fold"]) for t in begun] == [(t["configuration"], t["inner_fold"]) for t in ended]
     for trial in found.trials:
-        inner = inner_fold(trial.inner_fold)
-        expected = SVC(**trial.params).fit(inner.X_train, inner.y_train).score(inner.X_test, inner.y_test)
+        part = inner_fold(trial.inner_fold)
+        expected = SVC(**trial.params).fit(part.X_train, part.y_train).score(part.X_test, part.y_test)
         assert trial.score == pytest.approx(expected)
         assert trial.time_fit_s > 0 and trial.time_predict_s > 0
     json.dumps(ended, allow_nan=False)
@@ -227,10 +246,10 @@ def test_nothing_of_the_test_fold_reaches_the_search(monkeypatch):
     prepared = worker.prepare(cell)
     row = worker.execute(cell, prepared)
     assert row.status == "ok" and row.n_configurations == 4
-    outer, *inner = seen
-    assert len(inner) == 4
+    outer, *parts = seen
+    assert len(parts) == 4
     train = {x.tobytes() for x in outer[0]}
-    for X_train, X_test in inner:
+    for X_train, X_test in parts:
         assert {x.tobytes() for x in X_train} | {x.tobytes() for x in X_test} <= train
         assert len(X_train) + len(X_test) == len(outer[0])
 
@@ -246,12 +265,28 @@ def test_the_last_fit_has_the_chosen_parameters(monkeypatch):
         return built[-1]
 
     monkeypatch.setattr(Model, "build", spy)
-    worker = bench(models=("svc_rbf+tuned",), tune=8)
-    cell = Cell("iris", "raw", "svc_rbf+tuned", "sklearn", 1, 0, 1, 0)
-    row = worker.execute(cell, worker.prepare(cell))
+    worker = bench(dataset_files={"wine": None}, models=("svc_rbf+tuned",), tune=8)
+    cell = Cell("wine", "raw", "svc_rbf+tuned", "sklearn", 1, 0, 1, 0)
+    prepared = worker.prepare(cell)
+    row = worker.execute(cell, prepared)
     fitted = built[-1]
     assert row.tuned_params == {name: fitted.get_params()[name] for name in ("C", "gamma_factor")}
-    assert fitted.shape_fit_ == (100, 4), "on the whole training fold"
+    assert row.tuned_params != {"C": 10.0, "gamma_factor": 1.0}, "the default would prove nothing"
+    assert fitted.shape_fit_ == prepared.matrices.X_train.shape, "on the whole training fold"
+    assert row.accuracy == fitted.score(prepared.matrices.X_test, prepared.data.y[prepared.test])
+
+
+def test_a_search_is_a_phase_of_its_own():
+    """In the phase "features" a death would take the whole fold with it."""
+    phases = []
+    worker = bench()
+    worker.on_phase = lambda phase, **more: phases.append((phase, "trial" in more))
+    cell = Cell("iris", "raw", "lda+tuned", "sklearn", 1, 0, 0, 0)
+    for _ in range(2):  # the second time without a warm-up
+        worker.execute(cell, worker.prepare(cell))
+    trials = [("tuning", True)] * (4 + 2 + 4)
+    once = [("features", False), ("tuning", False), *trials, ("fit", False)]
+    assert phases == [once[0], ("warm-up", False), *once[1:], *once]
 
 
 def test_a_regression_is_judged_by_r2():

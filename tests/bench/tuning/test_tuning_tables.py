@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.cell import Cell, Row
+from bench.cell import IDENTITY, Cell, Row
 from bench.names import is_tuned, tuned, untuned
 from bench.plan import DatasetInfo, OwnModel, family, plan, reason_to_skip, with_tuned
 from bench.report import print_table, render, write_report
@@ -132,6 +132,17 @@ def test_that_the_default_was_chosen_is_said():
 )
 def test_parameters_in_words(params, words):
     assert params_words(params) == words
+
+
+@pytest.mark.parametrize("change", [{"tuned_params": "C"}, {"time_tune_s": "long"}, {"n_trials": True}])
+def test_rows_that_somebody_edited_do_not_break_the_report(tmp_path, change):
+    folder = write(tmp_path / "edited", [replace(r, **change) if is_tuned(r.model) else r for r in rows()])
+    with open(folder / "tuning.jsonl", "ab") as f:
+        identity = dict(zip(IDENTITY, row("svc_rbf+tuned").identity, strict=True))
+        for more in ({}, {"configuration": "x"}, {"configuration": 5, "score": "good", "time_fit_s": None, "params": 3}):
+            f.write(json.dumps({**identity, **more}).encode() + b"\n")
+    for format in ("md", "html", "json", "csv"):
+        assert "svc_rbf" in render(folder, format)
 
 
 # -- formats
