@@ -87,6 +87,10 @@ class Row:
     time_fit_s: float | None = None
     time_predict_s: float | None = None  # the whole test fold, once
     time_predict_one_s: float | None = None  # one sample, median of repeats
+    time_tune_s: float | None = None  # of a tuned model: all fits and predictions of the search
+    n_trials: int | None = None  # how many fits that were, a configuration on an inner fold each
+    n_configurations: int | None = None
+    tuned_params: dict[str, Any] | None = None  # what was chosen
     peak_memory_bytes: int | None = None
     threads_effective: int | None = None
     n_workers: int | None = None  # how many workers ran beside each other

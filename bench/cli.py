@@ -77,6 +77,12 @@ def run(
     folds: Annotated[int | None, typer.Option("--folds", help="Folds of the cross-validation.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="What all random numbers derive from.")] = None,
     threads: Annotated[str | None, typer.Option("--threads", help="Threads per worker, or several: 1,2.")] = None,
+    tune: Annotated[
+        int | None, typer.Option("--tune", help="Tune every model too: so many configurations for each.")
+    ] = None,
+    tune_seconds: Annotated[
+        float | None, typer.Option("--tune-seconds", help="Tune every model too: so many seconds for each.")
+    ] = None,
     timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds before a cell is killed.")] = None,
     memory: Annotated[str | None, typer.Option("--memory", help="Kill a worker that grows beyond, e.g. 2GB.")] = None,
     jobs: Annotated[int | None, typer.Option("-j", "--jobs", help="Workers beside each other; they share caches.")] = None,
@@ -103,6 +109,8 @@ def run(
         "folds": folds,
         "seed": seed,
         "threads": _listed([threads]) if threads is not None else None,
+        "tune": tune,
+        "tune_s": tune_seconds,
         "timeout_s": timeout,
         "memory_bytes": memory,
         "jobs": jobs,

@@ -7,13 +7,10 @@ An exception of a model is not an error here but a finding: a row with its statu
 from __future__ import annotations
 
 import gc
-import importlib
-import inspect
 import random
 import time
-import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,18 +18,24 @@ from typing import Any
 
 import numpy as np
 
-from bench import datasets, features
+from bench import datasets, features, own_models
 from bench.cell import Cell, Row
 from bench.datasets import CLASSIFICATION, Data
 from bench.errors import InputError
 from bench.features.builders import Fold
 from bench.features.cache import LIMIT_BYTES, FeatureCache, Matrices
 from bench.features.keys import key as feature_key
-from bench.plan import DatasetInfo, OwnModel, family
-from bench.scores import DivergedError, score
+from bench.findings import finding
+from bench.names import is_tuned, untuned
+from bench.plan import DatasetInfo, family
+from bench.scores import score
 from bench.splits import derived_seed, split
 from bench.suite import OWN_MODEL
 from bench.timing import PeakMemory, median_time, timed
+from bench.tuning import inner
+from bench.tuning.search import Budget
+from bench.tuning.space import names as parameter_names
+from bench.tuning.tuner import Tuner, facts_of
 from kernels import threads as thread_pools
 from models import catalog
 
@@ -53,6 +56,8 @@ class Context:
     repeats: int
     seed: int
     feature_backend: str  # of the networks behind learned features
+    tune: int | None = None
+    tune_s: float | None = None
     cache_folder: str | None = None
     cache_limit_bytes: int = LIMIT_BYTES
     time_import_s: float = 0.0  # of what every model needs; each adds its own
@@ -82,7 +87,8 @@ class Bench:
     """The state of a worker between cells."""
 
     context: Context
-    on_phase: Callable[[str], None] = lambda phase: None  # told what begins: "features", "warm-up" or "fit"
+    on_phase: Callable[..., None] = lambda phase, **more: None  # told what begins: "features", "warm-up", "tuning" or "fit"
+    on_trial: Callable[[dict], None] = lambda trial: None  # told of each trial of a search when it has ended
     _data: dict[str, Data] = field(default_factory=dict)
     _splits: dict[tuple, list] = field(default_factory=dict)
     _ready: dict[tuple, _Ready] = field(default_factory=dict)
@@ -92,7 +98,9 @@ class Bench:
         self._cache = FeatureCache(Path(folder) if folder else None, self.context.cache_limit_bytes)
         self._hashes: dict[tuple[str, str], str] = {}
         self._warm: set[str] = set()
-        self.own_models = {m: own_model(m) for m in self.context.models if OWN_MODEL.fullmatch(m)}
+        self._inner = inner.Cache()
+        models = {untuned(m) for m in self.context.models}
+        self.own_models = {m: own_models.load(m) for m in sorted(models) if OWN_MODEL.fullmatch(m)}
 
     # -- before the first cell
 
@@ -106,6 +114,9 @@ class Bench:
         150
         """
         self._check_backends()
+        if self.context.tune is not None or self.context.tune_s is not None:
+            for name in self.own_models:
+                own_models.search_space(name)
         infos = {}
         for name in self.context.dataset_files:
             data = self._load(name)
@@ -116,7 +127,7 @@ class Bench:
     def _check_backends(self) -> None:
         import kernels
 
-        deep = [m for m in self.context.models if m not in self.own_models and family(m, {}) == "deep"]
+        deep = [m for m in self.context.models if family(m, self.own_models) == "deep" and untuned(m) not in self.own_models]
         wanted = set(self.context.backends) if deep or any(m.takes_backend for m in self.own_models.values()) else set()
         missing = sorted(wanted - set(kernels.backends()))
         if missing:
@@ -147,21 +158,17 @@ class Bench:
             "dataset": cell.dataset,
         }
 
-        def fold(train: np.ndarray, test: np.ndarray) -> Fold:
-            X_train, X_test = data.fold(train, test)
-            return Fold(X_train, X_test, data.y[train], data.image_shape, seed, backend, cell.dataset)
-
         def warm_up() -> None:
             """Import and compile what a feature set needs before its clock starts, once in this worker."""
             if cell.feature_set not in self._warm:
                 self._warm.add(cell.feature_set)
                 with warnings.catch_warnings(), suppress(Exception):  # so few samples may rightly be refused
                     warnings.simplefilter("ignore")
-                    feature_set.build(fold(train[_few(data.y[train], data.task)], test[:2]))
+                    self._make_features(cell, data, train[_few(data.y[train], data.task)], test[:2])
 
         matrices = self._cache.get(
             feature_key(feature_set, facts),
-            lambda: feature_set.build(fold(train, test)),
+            lambda: self._make_features(cell, data, train, test),
             stored=feature_set.stored,
             warm_up=warm_up,
         )
@@ -175,8 +182,24 @@ class Bench:
         }
         return Prepared(data, matrices, train, test, hashes)
 
-    def execute(self, cell: Cell, prepared: Prepared) -> Row:
-        """Fit, predict and score; return the row, whatever becomes of it."""
+    def _make_features(self, cell: Cell, data: Data, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what a feature set makes of some rows; what it estimates, it estimates on `train`."""
+        seed = derived_seed(cell.seed, cell.repeat, cell.fold) % 2**31
+        X_train, X_test = data.fold(train, test)
+        backend = self.context.feature_backend
+        fold = Fold(X_train, X_test, data.y[train], data.image_shape, seed, backend, cell.dataset)
+        return features.get(cell.feature_set).build(fold)
+
+    def execute(self, cell: Cell, prepared: Prepared, trials: Sequence[Mapping[str, Any]] = ()) -> Row:
+        """Search where the model is tuned, fit, predict and score; return the row, whatever becomes of it.
+
+        Parameters
+        ----------
+        cell : Cell
+        prepared : Prepared
+        trials : sequence of mappings
+            Of the cell's search, what an earlier worker has tried.
+        """
         facts: dict[str, Any] = {
             **prepared.hashes,
             "family": family(cell.model, self.own_models),
@@ -186,22 +209,66 @@ class Bench:
             "n_features": prepared.matrices.X_train.shape[1],
         }
         try:
-            facts |= self._measure(cell, prepared)
+            params: dict[str, Any] = {}
+            if is_tuned(cell.model):
+                params, found = self._tune(cell, prepared, trials)
+                facts |= found
+            facts |= self._measure(cell, prepared, params)
         except BaseException as e:  # a model may raise anything, SystemExit too; a finding, not a fault of the worker
             if isinstance(e, KeyboardInterrupt):
                 raise
             facts |= finding(e)
         return Row(**cell.__dict__, **facts)
 
-    def _measure(self, cell: Cell, prepared: Prepared) -> dict[str, Any]:
+    def _tune(
+        self, cell: Cell, prepared: Prepared, trials: Sequence[Mapping[str, Any]]
+    ) -> tuple[Mapping[str, Any], dict[str, Any]]:
+        """Return the parameters that the search chose, and what the row says of it."""
+        data, train, name = prepared.data, prepared.train, untuned(cell.model)
+        own = name in self.own_models
+        # without the model in it: models that share a space, as the two MLPs of 100 do, draw the same configurations
+        seed = derived_seed(cell.seed, cell.repeat, cell.fold) % 2**31
+        space = own_models.search_space(name) if own else catalog.get(name).search_space(data.task)
+        self._warmed_up(cell, data, prepared.matrices.X_train, data.y[train], seed)
+        self.on_phase("tuning")
+        self._set_threads(cell.threads)
+        plain_model, parameters = self._build(cell, data, seed), parameter_names(space)
+        if own:
+            default = own_models.defaults(name, plain_model, parameters)
+        else:
+            default = {k: plain_model.get_params()[k] for k in parameters}
+        folds = inner.split(data.y[train], data.task, seed, inner.groups(data, self.context.split, train))
+
+        def inner_fold(i: int) -> inner.InnerFold:
+            at_train, at_test = (train[part] for part in folds[i])
+            key = (cell.dataset, cell.feature_set, cell.repeat, cell.fold, cell.seed)
+            X_train, X_test = self._inner.get(key, i, lambda: self._make_features(cell, data, at_train, at_test))
+            return inner.InnerFold(X_train, X_test, data.y[at_train], data.y[at_test])
+
+        tuner = Tuner(
+            space=space,
+            default=default,
+            build=lambda params: self._build(cell, data, seed, params),
+            inner_fold=inner_fold,
+            n_folds=len(folds),
+            metric=inner.METRICS[data.task],
+            budget=Budget(self.context.tune, self.context.tune_s),
+            seed=seed,
+            on_begin=lambda trial: self.on_phase("tuning", trial=trial),
+            on_end=self.on_trial,
+            known=trials,
+        )
+        found = tuner.run()
+        return found.chosen.params, facts_of(found, default)
+
+    def _measure(self, cell: Cell, prepared: Prepared, params: Mapping[str, Any]) -> dict[str, Any]:
         data, X_train, X_test = prepared.data, prepared.matrices.X_train, prepared.matrices.X_test
         y_train, y_test = data.y[prepared.train], data.y[prepared.test]
         seed = derived_seed(cell.seed, cell.repeat, cell.fold) % 2**31
         ready = self._warmed_up(cell, data, X_train, y_train, seed)
-        model = self._build(cell, data, seed)
+        model = self._build(cell, data, seed, params)
         self.on_phase("fit")
-        if set(thread_pools.effective_threads().values()) != {cell.threads}:
-            thread_pools.set_threads(cell.threads)  # a pool loaded since, or left otherwise by the model before
+        self._set_threads(cell.threads)
         random.seed(seed)
         np.random.seed(seed)
         memory = PeakMemory()
@@ -238,9 +305,14 @@ class Bench:
             "threads_effective": cell.threads,
         }
 
+    def _set_threads(self, n: int) -> None:
+        """Set what is not as it should be: a pool loaded since, or left otherwise by the model before."""
+        if set(thread_pools.effective_threads().values()) != {n}:
+            thread_pools.set_threads(n)
+
     def _warmed_up(self, cell: Cell, data: Data, X: np.ndarray, y: np.ndarray, seed: int) -> _Ready:
         """Import and warm up a model, once per worker, backend and task; return what that took."""
-        key = (cell.model, cell.backend, data.task)
+        key = (untuned(cell.model), cell.backend, data.task)
         if key in self._ready:
             return self._ready[key]
         self.on_phase("warm-up")
@@ -262,17 +334,17 @@ class Bench:
         gc.freeze()  # what is loaded now stays: later collections need not look at it
         return ready
 
-    def _build(self, cell: Cell, data: Data, seed: int) -> Any:
+    def _build(self, cell: Cell, data: Data, seed: int, params: Mapping[str, Any] | None = None) -> Any:
+        name, params = untuned(cell.model), params or {}
         options = {
             "seed": seed,
             "n_threads": cell.threads,
             "backend": cell.backend,
             "image_shape": data.image_shape if features.get(cell.feature_set).keeps_image else None,
         }
-        if cell.model in self.own_models:
-            factory = _factory(cell.model)
-            return factory(**{k: v for k, v in options.items() if k in _parameters(factory)})
-        return catalog.get(cell.model).build(data.task, **options)
+        if name in self.own_models:
+            return own_models.build(name, options, params)
+        return catalog.get(name).build(data.task, **options).set_params(**params)
 
     # -- what cells share
 
@@ -310,57 +382,7 @@ def _few(y: np.ndarray, task: str) -> np.ndarray:
     return some
 
 
-def finding(error: BaseException) -> dict[str, Any]:
-    """Return status, message and traceback for what a model raised.
-
-    Examples
-    --------
-    >>> finding(MemoryError("Unable to allocate 1 TiB"))["status"]
-    'out_of_memory'
-    """
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    names = {c.__name__ for c in type(error).__mro__}
-    if isinstance(error, MemoryError):
-        status = "out_of_memory"
-    elif isinstance(error, DivergedError) or "DivergenceError" in names or "non-finite parameter weights" in str(error):
-        status = "diverged"  # scikit-learn's MLP has no class of its own for it, only that sentence
-    else:
-        status = "failed"
-    trace = "".join(traceback.format_exception(error))
-    return {"status": status, "message": text[:2000], "traceback": trace[-8000:]}
-
-
 def _n_epochs(model: Any) -> int | None:
     """Return how many epochs a network ran; None for what has none."""
     n = getattr(model, "n_iter_", None)
     return int(n) if isinstance(n, int | np.integer) and hasattr(model, "loss_curve_") else None
-
-
-def _factory(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(module), attribute)
-
-
-def _parameters(factory: Any) -> set[str]:
-    try:
-        return set(inspect.signature(factory).parameters)
-    except ValueError:  # some builtins have none
-        return set()
-
-
-def own_model(name: str) -> OwnModel:
-    """Import ``package.module:factory`` and say what it is; it is "classical" unless its attribute ``family`` says deep.
-
-    Raises
-    ------
-    InputError
-        It cannot be imported or called.
-    """
-    try:
-        factory = _factory(name)
-    except Exception as e:  # whatever the person's module raises while it is imported is what they must read
-        raise InputError(f"model {name!r} cannot be imported: {type(e).__name__}: {e}") from e
-    if not callable(factory):
-        raise InputError(f"model {name!r} is not a factory: it cannot be called")
-    deep = getattr(factory, "family", "classical") == "deep"
-    return OwnModel("deep" if deep else "classical", "backend" in _parameters(factory))

@@ -6,6 +6,7 @@ untouched one is left. A worker is used for one thread setting, and replaced whe
 
 Each phase of a cell (features, warm-up, fit with prediction and scores) may take the time limit; a worker that exceeds it
 or the memory limit is killed together with all it started. If a fold's features cannot be made, all its cells say so.
+In a search each trial is a phase; one that ends its worker is written down as failed, and the cell goes on without it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 from bench.cell import Cell, Row
 from bench.errors import InputError
+from bench.tuning.trials import TrialLog
 from bench.workers import Death, Worker
 
 START_LIMIT_S = 300.0
@@ -44,6 +46,8 @@ class LocalExecutor:
         How many workers run beside each other.
     timeout_s, memory_bytes : float or None
         The limits of a cell; memory is the resident size of the worker, libraries included.
+    trials : TrialLog, optional
+        Where the trials of searches are written, and found again by those that went on before.
     """
 
     def __init__(
@@ -54,9 +58,11 @@ class LocalExecutor:
         jobs: int = 1,
         timeout_s: float | None = None,
         memory_bytes: int | None = None,
+        trials: TrialLog | None = None,
     ):
         self.context, self.logs, self.jobs = context, logs, jobs
         self.timeout_s, self.memory_bytes = timeout_s, memory_bytes
+        self.trials = trials
         self._workers: list[Worker] = []
         self._failed_starts = 0
         self._n_started = 0
@@ -150,7 +156,8 @@ class LocalExecutor:
         worker.cell = cell
         worker.phase = "features" if worker.is_ready else "start"
         worker.since = time.monotonic()
-        worker.send({"do": "run", "cell": asdict(cell)})
+        known = self.trials.trials.get(cell.identity, []) if self.trials else []
+        worker.send({"do": "run", "cell": asdict(cell), "trials": known})
 
     def _wait(self) -> list[Worker]:
         """Return the workers that have something to say, after waiting a little for it."""
@@ -167,6 +174,11 @@ class LocalExecutor:
             if kind == "phase":
                 worker.is_ready, self._failed_starts = True, 0
                 worker.phase, worker.since = message["phase"], time.monotonic()
+                worker.trial = message.get("trial")
+            elif kind == "trial":
+                worker.trial, worker.since = None, time.monotonic()
+                if self.trials is not None:
+                    self.trials.append(worker.cell, message["trial"])
             elif kind in ("row", "no_features"):
                 row = Row.from_dict(message["row"])
                 if kind == "no_features":
@@ -191,10 +203,26 @@ class LocalExecutor:
         if not worker.is_ready:  # not the cell's fault
             dealer.take_back(cell)
             return
+        if self._lost_a_trial(worker, cell, death):
+            dealer.take_back(cell)
+            return
         row = Row(**asdict(cell), status=death.status, message=death.message)
         if worker.phase == "features":
             dealer.give_up(cell, row)
         yield row
+
+    def _lost_a_trial(self, worker: Worker, cell: Cell, death: Death) -> bool:
+        """Write down the trial that a worker died of; False where it died of something else, or of this one again."""
+        if worker.trial is None or self.trials is None:
+            return False
+        place = ("configuration", "inner_fold")
+        before = [[trial.get(name) for name in place] for trial in self.trials.trials.get(cell.identity, [])]
+        if [worker.trial[name] for name in place] in before:
+            return False
+        seconds = time.monotonic() - worker.since
+        lost = {"status": death.status, "message": death.message, "time_fit_s": seconds}
+        self.trials.append(cell, {**worker.trial, **lost})
+        return True
 
     def _hold_to_limits(self, worker: Worker, dealer: _Dealer) -> Iterator[Row]:
         if worker.cell is None:

@@ -144,7 +144,8 @@ def pareto_chart(section: Section) -> altair.Chart:
     named = [v for i, v in enumerate(front) if v["model"] not in {before["model"] for before in front[:i]}]
     kinds = [name for name in KINDS if any(v["kind"] == name for v in values)]
     pick = alt.selection_point(fields=["kind"], bind="legend", name="kind")
-    place = {"x": _train_axis(values), "y": _score_axis(section)}
+    included = "features and tuning" if section.tuning else "features"
+    place = {"x": _train_axis(values, included), "y": _score_axis(section)}
     colour = alt.Color(
         "kind:N",
         title="model",
@@ -177,7 +178,7 @@ def _layer(values: list[dict[str, Any]], place: dict[str, Any]) -> altair.Chart:
     return alt.Chart(alt.Data(values=values)).encode(**place)
 
 
-def _train_axis(values: list[dict[str, Any]]) -> altair.X:
+def _train_axis(values: list[dict[str, Any]], included: str) -> altair.X:
     """Return a log axis with a tick at 1 and 3 of each power of ten."""
     import altair as alt
 
@@ -187,7 +188,7 @@ def _train_axis(values: list[dict[str, Any]]) -> altair.X:
         values=[digit * 10.0**decade for decade in decades for digit in (1, 3)], format="~g", labelOverlap=True
     )
     scale = alt.Scale(type="log", nice=False, padding=24)
-    return alt.X("train_s:Q", title="seconds to train, features included (log)", scale=scale, axis=axis)
+    return alt.X("train_s:Q", title=f"seconds to train, {included} included (log)", scale=scale, axis=axis)
 
 
 def points(section: Section) -> list[dict[str, Any]]:

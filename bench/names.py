@@ -1,4 +1,7 @@
-"""Look up a name that a person typed; where it is unknown, say which one is nearest and which ones there are."""
+"""Names: look up one that a person typed, say which is nearest where it is unknown, and read the variant in one.
+
+A variant of a model stands in its name: ``svc_rbf+tuned`` is ``svc_rbf`` with its parameters searched.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import difflib
 from collections.abc import Iterable
 
 from bench.errors import InputError
+
+_TUNED = "+tuned"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -32,3 +37,36 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """
     known = list(known)
     return InputError(f"unknown {kind} {name!r}{suggestion(name, known)} Known: {', '.join(known)}")
+
+
+def tuned(model: str) -> str:
+    """Return the name of the tuned variant of a model.
+
+    Examples
+    --------
+    >>> tuned("svc_rbf")
+    'svc_rbf+tuned'
+    """
+    return untuned(model) + _TUNED
+
+
+def is_tuned(model: str) -> bool:
+    """Whether a name is that of a tuned variant.
+
+    Examples
+    --------
+    >>> is_tuned("svc_rbf+tuned"), is_tuned("svc_rbf")
+    (True, False)
+    """
+    return model.endswith(_TUNED)
+
+
+def untuned(model: str) -> str:
+    """Return the name of a model without the variant that says it is tuned.
+
+    Examples
+    --------
+    >>> untuned("my_package.models:make+tuned"), untuned("svc_rbf")
+    ('my_package.models:make', 'svc_rbf')
+    """
+    return model.removesuffix(_TUNED)

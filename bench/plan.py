@@ -12,6 +12,7 @@ from typing import Any
 
 from bench import features
 from bench.cell import Cell
+from bench.names import is_tuned, tuned, untuned
 from bench.splits import n_splits
 from bench.suite import Suite
 from models import catalog
@@ -37,6 +38,7 @@ class OwnModel:
 
     family: str
     takes_backend: bool
+    has_space: bool = False  # declares a search space
 
 
 def plan(suite: Suite, own_models: Mapping[str, OwnModel]) -> list[Cell]:
@@ -48,7 +50,7 @@ def plan(suite: Suite, own_models: Mapping[str, OwnModel]) -> list[Cell]:
     >>> [(c.fold, c.model, c.backend) for c in plan(suite, {})]
     [(0, 'lda', 'sklearn'), (0, 'mlp_100', 'cython'), (1, 'lda', 'sklearn'), (1, 'mlp_100', 'cython')]
     """
-    contestants = [(m, b) for m in suite.models for b in _backends(m, suite, own_models)]
+    contestants = [(m, b) for m in with_tuned(suite, own_models) for b in _backends(m, suite, own_models)]
     return [
         Cell(dataset, feature_set, model, backend, threads, repeat, fold, suite.seed)
         for threads in suite.threads
@@ -60,15 +62,38 @@ def plan(suite: Suite, own_models: Mapping[str, OwnModel]) -> list[Cell]:
     ]
 
 
+def with_tuned(suite: Suite, own_models: Mapping[str, OwnModel]) -> list[str]:
+    """Return the models of a suite, and where it tunes, behind each that has a search space its tuned variant.
+
+    A suite that names tuned variants itself gets these and no others.
+
+    Examples
+    --------
+    >>> with_tuned(Suite(name="s", datasets=["iris"], models=["dummy", "lda"], tune=8), {})
+    ['dummy', 'lda', 'lda+tuned']
+    """
+    if not suite.tunes or any(is_tuned(model) for model in suite.models):
+        return list(suite.models)
+    pairs = ((m, tuned(m)) if has_space(m, own_models) else (m,) for m in suite.models)
+    return [name for pair in pairs for name in pair]
+
+
+def has_space(model: str, own_models: Mapping[str, OwnModel]) -> bool:
+    """Whether a model, tuned or not, declares a search space."""
+    name = untuned(model)
+    return own_models[name].has_space if name in own_models else bool(catalog.get(name).space)
+
+
 def _backends(model: str, suite: Suite, own_models: Mapping[str, OwnModel]) -> tuple[str, ...]:
-    own = own_models.get(model)
-    runs_on_kernels = own.takes_backend if own else catalog.get(model).family == DEEP
+    own = own_models.get(untuned(model))
+    runs_on_kernels = own.takes_backend if own else catalog.get(untuned(model)).family == DEEP
     return suite.backends if runs_on_kernels else (CLASSICAL_BACKEND,)
 
 
 def family(model: str, own_models: Mapping[str, OwnModel]) -> str:
     """Return "classical" or "deep"."""
-    return own_models[model].family if model in own_models else catalog.get(model).family
+    name = untuned(model)
+    return own_models[name].family if name in own_models else catalog.get(name).family
 
 
 def reason_to_skip(cell: Cell, info: DatasetInfo, own_models: Mapping[str, OwnModel]) -> str | None:
@@ -85,18 +110,21 @@ def reason_to_skip(cell: Cell, info: DatasetInfo, own_models: Mapping[str, OwnMo
     reason = feature_set.reason_to_skip(cell.dataset, info)
     if reason is not None:
         return reason
-    if cell.model in own_models:
+    name = untuned(cell.model)
+    if is_tuned(cell.model) and not has_space(name, own_models):
+        return f"{name} declares no search space: there is nothing to tune"
+    if name in own_models:
         return None
-    model = catalog.get(cell.model)
+    model = catalog.get(name)
     if model.estimator(info.task) is None:
-        return f"{cell.model} does not do {info.task}"
+        return f"{name} does not do {info.task}"
     if model.accepts != "image":
         return None
     if info.image_shape is None:
-        return f"{cell.model} needs images, and {cell.dataset} has none"
+        return f"{name} needs images, and {cell.dataset} has none"
     if not feature_set.keeps_image:
-        return f"{cell.model} needs images, and {cell.feature_set} does not keep the image"
+        return f"{name} needs images, and {cell.feature_set} does not keep the image"
     height, width, _ = info.image_shape
     if min(height, width) < model.min_side:
-        return f"{cell.model} needs images of at least {model.min_side}x{model.min_side} pixels, not {height}x{width}"
+        return f"{name} needs images of at least {model.min_side}x{model.min_side} pixels, not {height}x{width}"
     return None

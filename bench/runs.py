@@ -22,9 +22,11 @@ from bench.environment import machine
 from bench.errors import InputError
 from bench.executors import LocalExecutor, WorkerError
 from bench.features.cache import default_folder, default_limit
-from bench.plan import DatasetInfo, OwnModel, family, plan, reason_to_skip
+from bench.names import is_tuned
+from bench.plan import DatasetInfo, OwnModel, family, has_space, plan, reason_to_skip
 from bench.progress import RunProgress, summary
 from bench.suite import HOW, Suite
+from bench.tuning.trials import TrialLog
 
 DONE, SOME_FAILED, BAD_INPUT, NOTHING_RAN, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -117,6 +119,7 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
         jobs=suite.jobs,
         timeout_s=suite.timeout_s,
         memory_bytes=suite.memory_bytes,
+        trials=TrialLog(writer.folder),
     )
     with executor:
         checked = executor.check(suite.threads[0])
@@ -128,6 +131,9 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
         writer.update_manifest(environment=environment, n_cells=len(cells), datasets=facts)
         console.print(f"run {writer.manifest['run_id']} -> {writer.folder}", markup=False, highlight=False, soft_wrap=True)
         _say_what_was_inferred(datasets, console)
+        if suite.tunes and (fixed := [m for m in suite.models if not is_tuned(m) and not has_space(m, own_models)]):
+            text = f"not tuned, for they declare no search space: {', '.join(fixed)}"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
         _run_cells(cells, executor, writer, console, datasets, own_models)
     _remove_empty_logs(writer.folder / LOGS)
     writer.update_manifest(utc_end=store.utc_now())
@@ -165,6 +171,8 @@ def _context(suite: Suite) -> dict[str, Any]:
         "folds": suite.folds,
         "repeats": suite.repeats,
         "seed": suite.seed,
+        "tune": suite.tune,
+        "tune_s": suite.tune_s,
         "feature_backend": suite.backends[0],
         "cache_folder": str(default_folder()),
         "cache_limit_bytes": default_limit(),
@@ -213,7 +221,7 @@ def show_plan(suite: Suite, console: Console) -> int:
         where = f"{c.dataset} {c.feature_set} {c.model} {c.backend} threads={c.threads} repeat={c.repeat} fold={c.fold}"
         console.print(f"{where}{f'  skipped: {reasons[c]}' if reasons[c] else ''}", soft_wrap=True, highlight=False)
     n_skipped = sum(reason is not None for reason in reasons.values())
-    limit = f"{suite.timeout_s:g} s at most for each"
+    limit = f"{suite.timeout_s:g} s at most for each{', and for each trial of a search' if suite.tunes else ''}"
     console.print(f"{len(cells)} cells: {len(cells) - n_skipped} to run ({limit}), {n_skipped} skipped", highlight=False)
     return DONE if n_skipped < len(cells) else NOTHING_RAN
 

@@ -25,14 +25,28 @@ def score(
     DivergedError
         Predictions or probabilities are NaN or infinite.
     """
+    y_pred = checked(y_pred, y_test)
+    if data.task == CLASSIFICATION:
+        return _classification(model, X_test, y_test, y_pred, classes)
+    return _regression(y_test, y_pred)
+
+
+def checked(y_pred: Any, y_test: np.ndarray) -> np.ndarray:
+    """Return predictions as an array, of the right count and shape and finite.
+
+    Raises
+    ------
+    ValueError
+        The predictions have another shape than the targets.
+    DivergedError
+        They are NaN or infinite.
+    """
     y_pred = np.asarray(y_pred)
     if y_pred.shape != y_test.shape:
         raise ValueError(f"predict returned shape {y_pred.shape} for targets of shape {y_test.shape}")
     if y_pred.dtype.kind == "f" and not np.isfinite(y_pred).all():
         raise DivergedError("predict returned NaN or infinite values")
-    if data.task == CLASSIFICATION:
-        return _classification(model, X_test, y_test, y_pred, classes)
-    return _regression(y_test, y_pred)
+    return y_pred
 
 
 def _classification(model: Any, X_test: np.ndarray, y_test: np.ndarray, y_pred: np.ndarray, classes: np.ndarray):

@@ -11,8 +11,8 @@ paying for every comparison. From the simplest on:
    them, though it is listed with the classical models;
 3. any model on features that a network learned: that is a network and a second model on top.
 
-Within a model, feature sets come in the order of `FEATURES`, others after them by name. A variant ("svc_rbf+tuned")
-stands where its model stands.
+Within a model, feature sets come in the order of `FEATURES`, others after them by name. A tuned model
+("svc_rbf+tuned") stands where its model stands, behind it: a search is one thing more to do.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from bench.names import is_tuned
 from bench.tables import Summary
 
 CLASSICAL = (
@@ -89,7 +90,7 @@ def simplicity(summary: Summary, models: Mapping[str, Any] | None = None) -> tup
     fit_s = 0.0 if known else summary.times.get("time_fit_s", float("inf"))
     features = base_name(summary.feature_set)
     feature_rank = FEATURES.index(features) if features in FEATURES else len(FEATURES)
-    return tier, depth, rank, fit_s, summary.model, feature_rank, summary.key
+    return tier, depth, rank, is_tuned(summary.model), fit_s, summary.model, feature_rank, summary.key
 
 
 def _depth(name: str, models: Mapping[str, Any] | None) -> float:

@@ -18,7 +18,7 @@ from bench.datasets.presets import parted
 from bench.errors import InputError
 from bench.features import get as feature_set
 from bench.features import names as feature_set_names
-from bench.names import suggestion, unknown
+from bench.names import is_tuned, suggestion, unknown, untuned
 from bench.splits import RULES
 from models.catalog import names as model_names
 
@@ -89,6 +89,11 @@ def _datasets(values: tuple[str, ...]) -> tuple[str, ...]:
     return _distinct(tuple(found))
 
 
+def _is_model(value: str) -> bool:
+    """Whether a name is that of a model, ours or a person's own, tuned or not."""
+    return untuned(value) in model_names() or OWN_MODEL.fullmatch(untuned(value)) is not None
+
+
 def _split(value: str) -> str:
     if value in ("kfold", "official") or re.fullmatch(r"group:.+", value):
         return value
@@ -116,7 +121,7 @@ class Suite(BaseModel):
     target: str | None = None  # the target column of a person's own file
     preset: Literal["S", "M", "L"] | None = None  # of the data sets that do not name one: fashion_mnist@S
     features: Annotated[Names, _names("feature set", feature_set_names(), feature_set)] = ("raw",)
-    models: Annotated[Names, _names("model", model_names(), OWN_MODEL.fullmatch)]
+    models: Annotated[Names, _names("model", model_names(), _is_model)]
     backends: Annotated[Names, _names("backend", BACKENDS)] = ("cython",)
     split: Annotated[str, AfterValidator(_split)] = "kfold"
     folds: Annotated[int, Field(ge=2, le=1000)] = 5
@@ -128,9 +133,16 @@ class Suite(BaseModel):
         Field(min_length=1),
         AfterValidator(_distinct),
     ] = (1,)
+    tune: Annotated[int, Field(ge=2, le=10_000)] | None = None  # configurations that each search may try
+    tune_s: Annotated[float, Field(gt=0, le=7 * 86400)] | None = None  # or the seconds that it may take
     timeout_s: Annotated[float, Field(gt=0, le=7 * 86400)] = 60.0
     memory_bytes: Annotated[Annotated[int, Field(ge=1 << 20)] | None, BeforeValidator(parse_bytes)] = None
     jobs: Annotated[int, Field(ge=1, le=1024)] = 1
+
+    @property
+    def tunes(self) -> bool:
+        """Whether there is a budget for tuning."""
+        return self.tune is not None or self.tune_s is not None
 
     @property
     def dataset_files(self) -> dict[str, str | None]:
@@ -202,6 +214,9 @@ def validated(values: dict[str, Any], where: str) -> Suite:
     except ValidationError as e:
         problems = [_explain(error) for error in e.errors()]
         raise InputError("\n".join(f"{where}: {problem}" for problem in problems)) from None
+    searched = [model for model in suite.models if is_tuned(model)]
+    if searched and not suite.tunes:
+        raise InputError(f"{where}: key 'models': {searched[0]!r} needs a budget: tune = configurations, or tune_s = seconds")
     if len(suite.dataset_files) < len(suite.datasets):
         raise InputError(f"{where}: key 'datasets': two of them would have the same name in the tables")
     return suite

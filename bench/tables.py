@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.cell import STATUSES, Row
+from bench.names import is_tuned, untuned
 from bench.statistics import Interval, mean_interval, test_train_ratio, wilson_interval
 
 FoldKey = tuple[int, int, int]  # (seed, repeat, fold)
@@ -37,7 +38,8 @@ SAMPLE_HASHES = ("y_sha256", "split_sha256")  # these agree over the feature set
 METRICS = {"accuracy": (0.0, 1.0), "r2": (-math.inf, 1.0)}
 MEAN_SCORES = ("accuracy", "balanced_accuracy", "log_loss", "r2", "rmse", "mae")
 MEDIAN_TIMES = (
-    "time_import_s", "time_warmup_s", "time_features_s", "time_fit_s", "time_predict_s", "time_predict_one_s",
+    "time_import_s", "time_warmup_s", "time_features_s", "time_tune_s", "time_fit_s", "time_predict_s",
+    "time_predict_one_s",
 )  # fmt: skip
 
 
@@ -101,9 +103,9 @@ class Summary:
 
     @property
     def time_train_s(self) -> float | None:
-        """What it takes to get from raw samples to a fitted model: features and fit."""
+        """What it takes to get from raw samples to a fitted model: features, the search where it is tuned, and fit."""
         fit = self.times.get("time_fit_s")
-        return None if fit is None else fit + self.times.get("time_features_s", 0.0)
+        return None if fit is None else fit + self.times.get("time_features_s", 0.0) + self.times.get("time_tune_s", 0.0)
 
 
 @dataclass(frozen=True)
@@ -243,7 +245,7 @@ def _build_table(dataset: str, rows: list[Row], suite: Mapping[str, Any]) -> Dat
     footnotes, numbers = _footnotes(summaries)
     summaries = {key: _with(s, footnotes=numbers.get(key, ())) for key, s in summaries.items()}
     lines = _in_order({s.line: None for s in summaries.values()}, None)
-    lines.sort(key=lambda line: (_position(line[0], suite.get("models")), line[1:]))
+    lines.sort(key=lambda line: (_model_position(line[0], suite.get("models")), line[1:]))
     mismatch = None
     try:
         check_hashes(rows)
@@ -406,9 +408,17 @@ def _in_order(names: Iterable[Any], order: Any) -> list[Any]:
     return sorted(names, key=lambda name: _position(name, order))
 
 
-def _position(name: str, order: Any) -> int:
+def _position(name: str | None, order: Any) -> int:
     order = list(order) if isinstance(order, (list, tuple)) else []
     return order.index(name) if name in order else len(order)
+
+
+def _model_position(model: str, order: Any) -> tuple[int, bool]:
+    """A tuned model that the suite does not name stands behind the one that it is tuned from."""
+    position = _position(model, order)
+    if is_tuned(model) and position == _position(None, order):
+        position = _position(untuned(model), order)
+    return position, is_tuned(model)
 
 
 def _short(value: str | None) -> str:

@@ -131,10 +131,10 @@ def difference(comparison: Comparison, metric: str) -> str:
     '+1.20 points (95 % interval +0.40 to +2.00)'
     """
     scale, unit, digits = (100, "points", 2) if metric == "accuracy" else (1, "R²", 3)
-    text = f"{_signed(scale * comparison.difference, digits)} {unit}"
+    text = f"{signed(scale * comparison.difference, digits)} {unit}"
     if comparison.low is None or comparison.high is None:
         return f"{text} (no interval)"
-    low, high = (_signed(scale * v, digits) for v in (comparison.low, comparison.high))
+    low, high = (signed(scale * v, digits) for v in (comparison.low, comparison.high))
     return f"{text} ({100 * comparison.confidence:g} % interval {low} to {high})"
 
 
@@ -231,8 +231,9 @@ def _cost_sentence(v: Verdict) -> str:
     parts = []
     train = deep.time_train_s, classical.time_train_s
     if None not in train:
-        featured = any("time_features_s" in s.times for s in (deep, classical))
-        parts.append(f"{_against(*train)} to fit{', features included' if featured else ''}")
+        counted = {"time_features_s": "features", "time_tune_s": "tuning"}
+        included = [word for name, word in counted.items() if any(name in s.times for s in (deep, classical))]
+        parts.append(f"{_against(*train)} to fit" + (f", {' and '.join(included)} included" if included else ""))
     predict = deep.times.get("time_predict_s"), classical.times.get("time_predict_s")
     if None not in predict:
         parts.append(f"{_against(*predict)} to predict a test fold")
@@ -289,16 +290,20 @@ def reference_scores(contestants: Sequence[Summary]) -> dict[FoldKey, float]:
 def _gain(ranked: Sequence[Summary]) -> Comparison:
     deep = reference_scores([s for s in ranked if is_deep(s)])
     classical = reference_scores([s for s in ranked if not is_deep(s)])
-    return _compare_scores(deep, classical, ranked[0], CONFIDENCE)
+    return compare_scores(deep, classical, ranked[0], CONFIDENCE)
 
 
 def _compare(reference: Mapping[FoldKey, float], contestant: Summary, *, confidence: float = CONFIDENCE) -> Comparison:
-    return _compare_scores(reference, contestant.scores, contestant, confidence)
+    return compare_scores(reference, contestant.scores, contestant, confidence)
 
 
-def _compare_scores(
-    first: Mapping[FoldKey, float], second: Mapping[FoldKey, float], sizes_of: Summary, confidence: float
+def compare_scores(
+    first: Mapping[FoldKey, float],
+    second: Mapping[FoldKey, float],
+    sizes_of: Summary,
+    confidence: float = CONFIDENCE,
 ) -> Comparison:
+    """Compare the scores of the folds of `first`, first minus second; `sizes_of` tells how large the folds are."""
     return compare_paired(
         list(first.values()),
         [second[key] for key in first],
@@ -332,6 +337,13 @@ def _folds(n: int) -> str:
     return f"{n} fold{'s' if n != 1 else ''}"
 
 
-def _signed(value: float, digits: int) -> str:
+def signed(value: float, digits: int) -> str:
+    """Return a number with its sign, and none where it rounds to zero.
+
+    Examples
+    --------
+    >>> signed(1.234, 1), signed(-0.001, 2)
+    ('+1.2', '0.00')
+    """
     text = f"{value:+.{digits}f}"
     return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")

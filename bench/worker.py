@@ -6,7 +6,9 @@ its log. It never outlives the process that started it: Linux kills it (PR_SET_P
 it when standard input closes.
 
     -> {"do": "check", "context": ...}   <- {"is": "checked", "datasets": ..., "own_models": ..., "environment": ...}
-    -> {"do": "run", "cell": ...}        <- {"is": "phase", "phase": "features" | "warm-up" | "fit"} ...
+    -> {"do": "run", "cell": ..., "trials": [...]}   (the trials of earlier workers on this cell)
+                                         <- {"is": "phase", "phase": "features" | "warm-up" | "fit"} ...
+                                         <- {"is": "phase", "phase": "tuning", "trial": ...} {"is": "trial", "trial": ...} ...
                                          <- {"is": "row", "row": ...} or {"is": "no_features", "row": ...}
 """
 
@@ -89,11 +91,15 @@ def serve(inbox: queue.SimpleQueue, answers: IO[bytes], time_import_s: float) ->
     while True:
         request = inbox.get()
         if request["do"] == "run":
-            _run(request["cell"], state, answers)
+            _run(request["cell"], request["trials"], state, answers)
             continue
         try:
             context = Context(**request["context"], time_import_s=time_import_s)
-            state = Bench(context, lambda phase: _send(answers, {"is": "phase", "phase": phase}))
+            state = Bench(
+                context,
+                lambda phase, **more: _send(answers, {"is": "phase", "phase": phase, **more}),
+                lambda trial: _send(answers, {"is": "trial", "trial": trial}),
+            )
             answer = _checked(state) if request["do"] == "check" else {"is": "set"}
         except InputError as e:
             answer = {"is": "refused", "message": str(e)}
@@ -113,9 +119,9 @@ def _checked(state: Any) -> dict[str, Any]:
     }
 
 
-def _run(values: dict[str, Any], state: Any, answers: IO[bytes]) -> None:
+def _run(values: dict[str, Any], trials: list[dict[str, Any]], state: Any, answers: IO[bytes]) -> None:
     from bench.cell import Cell, Row
-    from bench.execution import finding
+    from bench.findings import finding
 
     cell = Cell(**values)
     try:
@@ -124,7 +130,7 @@ def _run(values: dict[str, Any], state: Any, answers: IO[bytes]) -> None:
         row = Row(**values, **finding(e))
         _send(answers, {"is": "no_features", "row": row.to_dict()})
         return
-    _send(answers, {"is": "row", "row": state.execute(cell, prepared).to_dict()})
+    _send(answers, {"is": "row", "row": state.execute(cell, prepared, trials).to_dict()})
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ class Worker:
         self.log = log
         self.cell: Cell | None = None  # what it works on
         self.phase = "start"
+        self.trial: dict[str, Any] | None = None  # of a search, the one that it is at
         self.since = time.monotonic()  # when the phase began
         self.is_ready = False
         log.parent.mkdir(parents=True, exist_ok=True)

@@ -6,14 +6,18 @@ To add a model: one `Model` here or in classical.py, one line in its test. One's
 
 from __future__ import annotations
 
-from models.classical import CLASSICAL_MODELS
-from models.entry import DEEP, Model
+from models.classical import CLASSICAL_MODELS, mlp_space
+from models.entry import DEEP, Choice, LogUniform, Model
 
 _MLP = {"classifier": "models:MLPClassifier", "regressor": "models:MLPRegressor"}
 _MLP_TAKES = ("random_state", "n_jobs", "backend")
-_MLP_SPACE = {"alpha": (1e-5, 1e-4, 1e-3, 1e-2), "learning_rate_init": (3e-4, 1e-3, 3e-3, 1e-2)}
 _CONV_TAKES = (*_MLP_TAKES, "image_shape")
-_CONV_SPACE = {"learning_rate_init": (0.01, 0.02, 0.05), "alpha": (0.0, 0.05, 0.1), "batch_size": (32, 64, 128)}
+#: ours, about the defaults: steps within two powers of ten, weight decay of none to twenty times the usual
+_CONV_SPACE = {
+    "learning_rate_init": LogUniform(2e-3, 2e-1),
+    "alpha": Choice(0.0, LogUniform(1e-4, 1.0)),
+    "batch_size": Choice(16, 32, 64, 128),
+}
 
 DEEP_MODELS = (
     Model(
@@ -22,7 +26,7 @@ DEEP_MODELS = (
         DEEP,
         **_MLP,
         params={"hidden_layer_sizes": (100,), "max_iter": 50},
-        space=_MLP_SPACE,
+        space=mlp_space(1),
         takes=_MLP_TAKES,
     ),
     Model(
@@ -31,7 +35,7 @@ DEEP_MODELS = (
         DEEP,
         **_MLP,
         params={"hidden_layer_sizes": (100, 100), "max_iter": 50},
-        space=_MLP_SPACE,
+        space=mlp_space(2),
         takes=_MLP_TAKES,
     ),
     Model(
@@ -40,7 +44,7 @@ DEEP_MODELS = (
         DEEP,
         **_MLP,
         params={"hidden_layer_sizes": (100,) * 4, "activation": "logistic", "max_iter": 50},
-        space=_MLP_SPACE,
+        space=mlp_space(4),
         takes=_MLP_TAKES,
     ),
     Model(
@@ -48,7 +52,7 @@ DEEP_MODELS = (
         "two convolutions, 16 and 32 filters of 3x3",
         DEEP,
         classifier="models:ConvNetClassifier",
-        params={"architecture": "conv16_32", "batch_size": 32, "max_iter": 30},
+        params={"architecture": "conv16_32", "learning_rate_init": 0.02, "batch_size": 32, "max_iter": 30},
         space=_CONV_SPACE,
         takes=_CONV_TAKES,
         accepts="image",
@@ -59,7 +63,7 @@ DEEP_MODELS = (
         "LeCun's network of 1998 with ReLU and max pooling",
         DEEP,
         classifier="models:ConvNetClassifier",
-        params={"architecture": "lenet5", "batch_size": 64, "max_iter": 20},
+        params={"architecture": "lenet5", "learning_rate_init": 0.02, "batch_size": 64, "max_iter": 20},
         space=_CONV_SPACE,
         takes=_CONV_TAKES,
         accepts="image",

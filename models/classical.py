@@ -1,12 +1,54 @@
 """The classical models, as data: scikit-learn's estimators with the parameters that differ from its defaults.
 
 Where a default does not fit small images and tables (plain QDA is singular on pixels that never change), the entry says
-why. Search spaces hold the few parameters that matter most, each with the default inside.
+why.
+
+Search spaces hold the few parameters that matter most, each with the default inside. Ranges are published ones where a
+parameter means the same here: auto-sklearn's [1]_ for support vector machines, neighbours, trees, boosting and networks.
+What is ours says so in its comment.
+
+References
+----------
+.. [1] Feurer et al. (2015), Efficient and robust automated machine learning, NeurIPS 28; the components of version 0.15.
+.. [2] Gorishniy et al. (2021), Revisiting deep learning models for tabular data, NeurIPS 34, appendix E.
 """
 
 from __future__ import annotations
 
-from models.entry import CLASSICAL, Model
+from models.entry import CLASSICAL, Choice, IntLogUniform, IntUniform, LogUniform, Model, Space, Uniform
+
+_CRITERION = {"criterion": Choice("gini", "entropy")}
+#: auto-sklearn's but for max_features, a share of the columns here; "sqrt" is the default for classes, 1.0 for numbers
+_FOREST = {
+    "max_features": Choice("sqrt", Uniform(0.1, 1.0)),
+    "min_samples_leaf": IntUniform(1, 20),
+    "min_samples_split": IntUniform(2, 20),
+    "bootstrap": Choice(True, False),
+}
+
+
+def mlp_space(n_hidden_layers: int) -> Space:
+    """Return the space of a multi-layer perceptron, scikit-learn's or ours; layers change in width, never in number.
+
+    Widths are powers of two times 25 from 25 to 400, about auto-sklearn's 16 to 264 and within the 1 to 512 of [2]_.
+    Steps of SGD may be larger than Adam's, so each solver has its own range.
+
+    Examples
+    --------
+    >>> adam, sgd = mlp_space(1)
+    >>> adam["learning_rate_init"].high, sgd["learning_rate_init"].high
+    (0.03, 0.5)
+    """
+    common = {
+        "hidden_layer_sizes": Choice(*((width,) * n_hidden_layers for width in (25, 50, 100, 200, 400))),
+        "alpha": LogUniform(1e-7, 1e-1),
+        "batch_size": Choice("auto", 32, 64, 128, 256),
+    }
+    return (
+        {**common, "solver": Choice("adam"), "learning_rate_init": LogUniform(1e-4, 3e-2)},
+        {**common, "solver": Choice("sgd"), "learning_rate_init": LogUniform(1e-4, 0.5)},
+    )
+
 
 CLASSICAL_MODELS = (
     Model(
@@ -21,7 +63,8 @@ CLASSICAL_MODELS = (
         "the class whose mean is nearest",
         CLASSICAL,
         classifier="sklearn.neighbors:NearestCentroid",
-        space={"shrink_threshold": (None, 0.1, 0.5, 1.0, 2.0)},
+        # ours: distances of class means in units of the deviation within classes
+        space={"shrink_threshold": Choice(None, LogUniform(1e-2, 10.0)), "metric": Choice("euclidean", "manhattan")},
     ),
     Model(
         "gaussian_nb",
@@ -30,14 +73,17 @@ CLASSICAL_MODELS = (
         classifier="sklearn.naive_bayes:GaussianNB",
         # pixels that never change in a class have no variance; a thousandth of the largest keeps them from deciding all
         params={"var_smoothing": 1e-3},
-        space={"var_smoothing": (1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1)},
+        space={"var_smoothing": LogUniform(1e-10, 1.0)},  # ours: from scikit-learn's default upwards
     ),
     Model(
         "lda",
         "linear discriminant analysis",
         CLASSICAL,
         classifier="sklearn.discriminant_analysis:LinearDiscriminantAnalysis",
-        space={"solver": ("svd", "lsqr")},
+        space=(
+            {"solver": Choice("svd"), "shrinkage": Choice(None)},
+            {"solver": Choice("lsqr"), "shrinkage": Choice("auto", Uniform(0.0, 1.0))},
+        ),
     ),
     Model(
         "qda",
@@ -46,7 +92,9 @@ CLASSICAL_MODELS = (
         classifier="sklearn.discriminant_analysis:QuadraticDiscriminantAnalysis",
         # plain QDA is singular where a pixel never changes, or where a class has fewer samples than there are features
         params={"solver": "eigen", "shrinkage": 0.1},
-        space={"shrinkage": (0.01, 0.03, 0.1, 0.2, 0.4)},
+        # ours: what auto-sklearn searches as reg_param, 0 to 1, by its logarithm; scikit-learn refuses reg_param itself
+        # where a class has fewer samples than there are columns
+        space={"shrinkage": LogUniform(1e-3, 1.0)},
     ),
     Model(
         "knn",
@@ -54,7 +102,7 @@ CLASSICAL_MODELS = (
         CLASSICAL,
         classifier="sklearn.neighbors:KNeighborsClassifier",
         regressor="sklearn.neighbors:KNeighborsRegressor",
-        space={"n_neighbors": (1, 3, 5, 9, 15), "weights": ("uniform", "distance"), "p": (1, 2)},
+        space={"n_neighbors": IntLogUniform(1, 100), "weights": Choice("uniform", "distance"), "p": Choice(1, 2)},
         takes=("n_jobs",),
     ),
     Model(
@@ -63,7 +111,7 @@ CLASSICAL_MODELS = (
         CLASSICAL,
         classifier=None,
         regressor="sklearn.linear_model:Ridge",
-        space={"alpha": (0.01, 0.1, 1.0, 10.0, 100.0)},
+        space={"alpha": LogUniform(1e-4, 1e4)},  # ours: as wide as that of logistic regression
         takes=("random_state",),
     ),
     Model(
@@ -72,7 +120,7 @@ CLASSICAL_MODELS = (
         CLASSICAL,
         classifier="sklearn.linear_model:LogisticRegression",
         params={"max_iter": 500},
-        space={"C": (0.001, 0.01, 0.1, 1.0, 10.0)},
+        space={"C": LogUniform(1e-4, 1e4)},  # that of scikit-learn's LogisticRegressionCV
         takes=("random_state",),
     ),
     Model(
@@ -81,17 +129,19 @@ CLASSICAL_MODELS = (
         CLASSICAL,
         classifier="sklearn.svm:LinearSVC",
         params={"C": 0.1, "dual": "auto"},
-        space={"C": (0.001, 0.01, 0.1, 1.0, 10.0)},
+        space={"C": LogUniform(1e-4, 1e4)},
         takes=("random_state",),
     ),
     Model(
         "svc_rbf",
         "support vector machine with a Gaussian kernel",
         CLASSICAL,
-        classifier="sklearn.svm:SVC",
-        regressor="sklearn.svm:SVR",
+        classifier="models.svm:GaussianSVC",
+        regressor="models.svm:GaussianSVR",
         params={"C": 10.0, "cache_size": 500},
-        space={"C": (0.1, 1.0, 10.0, 100.0), "gamma": ("scale", "auto")},
+        # gamma of auto-sklearn, 2^-15 to 2^3 about its default of 0.1, relative to "scale" and cut where all kernels are alike
+        space={"C": LogUniform(2**-5, 2**15), "gamma_factor": LogUniform(2**-10, 2**6)},
+        regressor_space={"epsilon": LogUniform(1e-3, 1.0)},
     ),
     Model(
         "decision_tree",
@@ -99,7 +149,12 @@ CLASSICAL_MODELS = (
         CLASSICAL,
         classifier="sklearn.tree:DecisionTreeClassifier",
         regressor="sklearn.tree:DecisionTreeRegressor",
-        space={"max_depth": (None, 5, 10, 20), "min_samples_leaf": (1, 2, 5, 10)},
+        space={
+            "max_depth": Choice(None, IntLogUniform(2, 64)),
+            "min_samples_leaf": IntUniform(1, 20),
+            "ccp_alpha": Choice(0.0, LogUniform(1e-5, 1e-1)),  # ours; relative to the impurity of classes
+        },
+        classifier_space=_CRITERION,
         takes=("random_state",),
     ),
     Model(
@@ -108,7 +163,8 @@ CLASSICAL_MODELS = (
         CLASSICAL,
         classifier="sklearn.ensemble:RandomForestClassifier",
         regressor="sklearn.ensemble:RandomForestRegressor",
-        space={"n_estimators": (100, 200, 400), "max_features": ("sqrt", "log2", 0.3), "min_samples_leaf": (1, 2, 5)},
+        space=_FOREST,
+        classifier_space=_CRITERION,
         takes=("random_state", "n_jobs"),
     ),
     Model(
@@ -117,7 +173,8 @@ CLASSICAL_MODELS = (
         CLASSICAL,
         classifier="sklearn.ensemble:ExtraTreesClassifier",
         regressor="sklearn.ensemble:ExtraTreesRegressor",
-        space={"n_estimators": (100, 200, 400), "max_features": ("sqrt", "log2", 0.3), "min_samples_leaf": (1, 2, 5)},
+        space=_FOREST,
+        classifier_space=_CRITERION,
         takes=("random_state", "n_jobs"),
     ),
     Model(
@@ -128,7 +185,14 @@ CLASSICAL_MODELS = (
         regressor="sklearn.ensemble:HistGradientBoostingRegressor",
         # a round fits one tree per class; 30 wider steps come close to scikit-learn's 100 at a third of the time
         params={"max_iter": 30, "learning_rate": 0.2, "max_leaf_nodes": 15, "early_stopping": False},
-        space={"max_iter": (30, 100, 300), "learning_rate": (0.05, 0.1, 0.2), "max_leaf_nodes": (7, 15, 31, 63)},
+        # auto-sklearn's, which boosts 512 rounds; here their number is searched, as 30 are too few for the smallest steps
+        space={
+            "learning_rate": LogUniform(0.01, 1.0),
+            "min_samples_leaf": IntLogUniform(1, 200),
+            "max_leaf_nodes": IntLogUniform(3, 2047),
+            "l2_regularization": Choice(0.0, LogUniform(1e-10, 1.0)),
+            "max_iter": IntLogUniform(30, 300),
+        },
         takes=("random_state",),
     ),
     Model(
@@ -138,7 +202,7 @@ CLASSICAL_MODELS = (
         classifier="sklearn.neural_network:MLPClassifier",
         regressor="sklearn.neural_network:MLPRegressor",
         params={"hidden_layer_sizes": (100,), "max_iter": 50},
-        space={"alpha": (1e-5, 1e-4, 1e-3, 1e-2), "learning_rate_init": (3e-4, 1e-3, 3e-3, 1e-2)},
+        space=mlp_space(1),
         takes=("random_state",),
     ),
 )

@@ -14,10 +14,12 @@ from typing import Any
 
 from bench.report import profiles
 from bench.report.profiles import StoredProfile
-from bench.statistics import CONFIDENCE
+from bench.statistics import CONFIDENCE, Comparison
 from bench.store import Run, read_run
 from bench.tables import DatasetTable, Summary, build_tables
-from bench.verdict import Verdict, judge
+from bench.tuning import trials
+from bench.tuning.summary import TuningLine, budget_words, range_words, tuning_lines, without_space
+from bench.verdict import Verdict, judge, seconds, signed
 
 BEST, INDISTINGUISHABLE = "best", "indistinguishable"
 NOTHING = "\N{EN DASH}"  # stands where no cell was planned
@@ -42,10 +44,12 @@ _DIRTY = ("environment.git.dirty",)
 
 @dataclass(frozen=True)
 class Section:
-    """One data set: its table and the verdict on it."""
+    """One data set: its table, the verdict on it, and what tuning changed."""
 
     table: DatasetTable
     verdict: Verdict
+    tuning: tuple[TuningLine, ...] = ()
+    budget: str = ""  # of each search, in words
     about: str = ""  # what must be known of the samples before a score is read, as run.json has it
 
     @property
@@ -63,6 +67,18 @@ class Section:
             if any(s.interval and s.interval.low is not None for s in self.table.cells.values()):
                 spread += f" ± the {CONFIDENCE:.0%} interval of its samples (Wilson)".replace("%", " %")
         return f"{self.about}. {unit}: {spread}" if self.about else f"{unit}: {spread}"
+
+    @property
+    def tuning_legend(self) -> str:
+        """What the numbers of the tuning table are, and who is not in it."""
+        unit = "in percent" if self.table.metric == "accuracy" else "R²"
+        text = (
+            f"{self.budget}: random search with successive halving, judged on inner folds of the training part alone. "
+            f"Means over the folds {unit}; tuned minus default with its 95 % interval, each line by itself; tried: "
+            "configurations of a search, and their fits on inner folds; seconds of a search: median over the folds."
+        )
+        without = without_space(self.table)
+        return f"{text} No search space: {', '.join(without)}." if without else text
 
     def mark(self, summary: Summary) -> str:
         """Return how a cell stands to the best: `BEST`, `INDISTINGUISHABLE`, or nothing."""
@@ -110,13 +126,17 @@ class Report:
 
 def load(folder: str | Path) -> Report:
     """Read a run folder and work out everything a report says."""
-    return make(read_run(folder), profiles.read(Path(folder)))
+    return make(read_run(folder), profiles.read(Path(folder)), trials.read(Path(folder)))
 
 
-def make(run: Run, stored_profiles: tuple[StoredProfile, ...] = ()) -> Report:
+def make(run: Run, stored_profiles: tuple[StoredProfile, ...] = (), tried: trials.Trials | None = None) -> Report:
     """Work out everything a report says of a run."""
+    suite = run.manifest.get("suite")
+    budget = budget_words(suite if isinstance(suite, Mapping) else {})
     sections = tuple(
-        Section(table, judge(table, run.manifest), _about(run.manifest, table.dataset))
+        Section(
+            table, judge(table, run.manifest), tuning_lines(table, tried), budget, _about(run.manifest, table.dataset)
+        )
         for table in build_tables(run.rows, run.manifest)
     )
     return Report(run, sections, tuple(_provenance(run.manifest)), stored_profiles)
@@ -151,6 +171,42 @@ def score_text(summary: Summary | None, *, footnotes: bool = False) -> str:
     if footnotes and summary.footnotes:
         text += " " + ",".join(f"[{n}]" for n in summary.footnotes)
     return text
+
+
+TUNING_HEADER = ("model", "features", "default", "tuned", "tuned \N{MINUS SIGN} default", "tried", "fits", "s")
+
+
+def tuning_cells(line: TuningLine) -> tuple[str, ...]:
+    """Return the words for a line of the tuning table, as `TUNING_HEADER` names them."""
+    metric = line.tuned.metric
+    return (
+        line.label,
+        line.feature_set,
+        _mean_text(line.default),
+        _mean_text(line.tuned),
+        _difference_text(line.comparison, metric),
+        range_words(line.n_configurations),
+        range_words(line.n_trials),
+        seconds(line.time_tune_s),
+    )
+
+
+def _mean_text(summary: Summary | None) -> str:
+    if summary is None or summary.interval is None:
+        return NOTHING if summary is None else state_text(summary)
+    text = number_text(summary).split(" ±")[0]
+    return text if summary.complete else f"{text} ({summary.n}/{summary.n_expected})"
+
+
+def _difference_text(comparison: Comparison | None, metric: str) -> str:
+    """Return a difference with its interval in brackets: ``+0.28 (+0.04 to +0.52)``."""
+    if comparison is None:
+        return NOTHING
+    scale, digits = (100, 2) if metric == "accuracy" else (1, 3)
+    text = signed(scale * comparison.difference, digits)
+    if comparison.low is None or comparison.high is None:
+        return text
+    return f"{text} ({signed(scale * comparison.low, digits)} to {signed(scale * comparison.high, digits)})"
 
 
 def number_text(summary: Summary) -> str:

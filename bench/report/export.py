@@ -15,11 +15,13 @@ from bench.cell import STATUSES
 from bench.report.content import Report, Section
 from bench.statistics import Comparison
 from bench.tables import Summary
+from bench.tuning.summary import TuningLine
 
 CLASSIFICATION = ("accuracy_mean", "accuracy_ci_low", "accuracy_ci_high", "balanced_accuracy_mean", "log_loss_mean")
 REGRESSION = ("r2_mean", "r2_ci_low", "r2_ci_high", "rmse_mean", "mae_mean")
 TIMES = (
-    "time_import_s", "time_warmup_s", "time_features_s", "time_fit_s", "time_predict_s", "time_predict_one_s",
+    "time_import_s", "time_warmup_s", "time_features_s", "time_tune_s", "time_fit_s", "time_predict_s",
+    "time_predict_one_s",
 )  # fmt: skip
 COLUMNS = (
     "dataset", "feature_set", "model", "family", "backend", "n", "n_expected", *CLASSIFICATION, *REGRESSION, *TIMES,
@@ -120,6 +122,7 @@ def to_json(report: Report) -> str:
                 "n_folds": section.table.n_folds,
                 "verdict": _verdict(section),
                 "contestants": by_dataset.get(section.dataset, []),
+                **({"tuning": [_tuning(line) for line in section.tuning]} if section.tuning else {}),
                 "footnotes": {str(note.number): note.text for note in section.table.footnotes},
                 "warnings": list(section.table.warnings),
             }
@@ -139,6 +142,23 @@ def _verdict(section: Section) -> dict[str, Any]:
         **{name: section.table.name(s) for name, s in named.items() if s is not None},
         **({} if v.gain is None else {"gain": _comparison(v.gain)}),
     }
+
+
+def _tuning(line: TuningLine) -> dict[str, Any]:
+    """Return what a search changed, and what was chosen in each fold, unrounded."""
+    keys = ("seed", "repeat", "fold", "tuned_params", "n_configurations", "n_trials", "time_tune_s")
+    values = {
+        "model": line.tuned.model,
+        "feature_set": line.feature_set,
+        "backend": line.tuned.backend,
+        "threads": line.tuned.threads,
+        "default_mean": line.default.mean if line.default else None,
+        "tuned_mean": line.tuned.mean,
+        "tuned_minus_default": _comparison(line.comparison) if line.comparison else None,
+        "time_tune_s": line.time_tune_s,
+        "folds": [{k: row.to_dict()[k] for k in keys if k in row.to_dict()} for row in line.tuned.rows],
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _comparison(c: Comparison) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from typing import Any
 
 from bench.cell import Row
 from bench.figures import charts, kind, shade, slugs, vegalite_version, with_theme
-from bench.report.content import Report, Section, number_text, score_text
+from bench.report.content import TUNING_HEADER, Report, Section, number_text, score_text, tuning_cells
 from bench.tables import DATA_HASHES, Summary
+from bench.tuning.summary import TuningLine, params_words
 from bench.verdict import seconds
 
 HERE = Path(__file__).parent
@@ -45,15 +46,15 @@ MEASURES = {
     "time_predict_s": ("predict time, test fold", "s", 1, None, False),
     "time_predict_one_s": ("predict time, one sample", "ms", 1000, None, False),
     "time_features_s": ("time to make the features", "s", 1, None, False),
+    "time_tune_s": ("time to tune", "s", 1, None, False),
     "peak_memory_bytes": ("peak memory", "MB", 1e-6, 0, False),
 }
 #: columns of the drill-down
 FOLD_FIELDS = (
     "seed", "repeat", "fold", "status", "accuracy", "balanced_accuracy", "log_loss", "r2", "rmse", "mae",
     "n_train", "n_test", "n_features", "n_epochs", "converged", "time_import_s", "time_warmup_s", "time_features_s",
-    "time_fit_s", "time_predict_s", "time_predict_one_s", "peak_memory_bytes", "threads_effective", "n_workers", "utc",
-    "message",
-    "traceback",
+    "time_tune_s", "time_fit_s", "time_predict_s", "time_predict_one_s", "peak_memory_bytes", "threads_effective",
+    "n_workers", "n_configurations", "n_trials", "tuned_params", "utc", "message", "traceback",
 )  # fmt: skip
 
 
@@ -126,6 +127,10 @@ def _view(section: Section, slug: str) -> dict[str, Any]:
     cells: list[dict[str, Any]] = []
     hashes: dict[str, int] = {}
     lines = [_line(section, line, cells, hashes) for line in table.lines]
+    there = (summary for line in table.lines for summary in section.cells(line) if summary is not None)
+    places = {summary.key: i for i, summary in enumerate(there)}
+    for line in section.tuning:
+        cells[places[line.tuned.key]]["tried"] = _tried(line)
     found = charts(section)
     measured = [m for m in MEASURES if any(m in cell["values"] for cell in cells)]
     return {
@@ -135,6 +140,8 @@ def _view(section: Section, slug: str) -> dict[str, Any]:
         "lines": lines,
         "kinds": list(dict.fromkeys(line["family"] for line in lines if line["family"])),
         "measures": [(m, MEASURES[m][0]) for m in measured],
+        "tuning_header": TUNING_HEADER,
+        "tuning": [(tuning_cells(line), line.chosen, places[line.tuned.key]) for line in section.tuning],
         "charts": [(name, CHART_TITLES[name]) for name in found],
         "data": {
             "dataset": table.dataset,
@@ -228,7 +235,25 @@ def _about(section: Section, summary: Summary) -> list[tuple[str, str]]:
 
 
 def _fold(row: Row) -> list[Any]:
-    return [getattr(row, name) for name in FOLD_FIELDS]
+    words = {"tuned_params": None if row.tuned_params is None else params_words(row.tuned_params)}
+    return [words.get(name, getattr(row, name)) for name in FOLD_FIELDS]
+
+
+def _tried(line: TuningLine) -> list[tuple[Any, ...]]:
+    """Return what was tried, a configuration a row, as the page's script sets it."""
+    digits, scale = (1, 100) if line.tuned.metric == "accuracy" else (3, 1)
+    return [
+        (
+            tried.fold,
+            f"{tried.number}{' (default)' if tried.number == 0 else ''}{' ★' if tried.is_chosen else ''}",
+            tried.params,
+            tried.n_inner_folds,
+            tried.status.replace("_", " ") if tried.score is None else f"{scale * tried.score:.{digits}f}",
+            seconds(tried.seconds),
+            tried.message,
+        )
+        for tried in line.tried
+    ]
 
 
 def _intern(value: str | None, hashes: dict[str, int]) -> int | None:

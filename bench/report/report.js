@@ -105,6 +105,7 @@
     find.addEventListener("input", applyFilter);
     if (family) family.addEventListener("change", applyFilter);
     if (measure) measure.addEventListener("change", applyMeasure);
+    section.querySelectorAll(".tuning .open").forEach((button) => button.addEventListener("click", () => drill(content, content.cells[Number(button.dataset.cell)])));
     // browsers keep what was typed when a page is loaded again
     applyFilter();
     if (measure && measure.value !== content.metric && content.cells.some((cell) => content.metric in cell.values)) applyMeasure();
@@ -130,7 +131,9 @@
     }
     const parts = [facts];
     for (const note of cell.notes) parts.push(make("p", note));
-    parts.push(foldTable(cell), hashTable(content, cell));
+    parts.push(foldTable(cell));
+    if (cell.tried && cell.tried.length) parts.push(triedTable(cell));
+    parts.push(hashTable(content, cell));
     const fields = data.fields;
     cell.folds.forEach((fold) => {
       const trace = fold[fields.indexOf("traceback")];
@@ -172,6 +175,13 @@
     };
     const rows = cell.folds.map((fold) => shown.map(([name, i]) => format(fold[i], data.measures[name])));
     return grid("Every fold of this cell, as measured", shown.map(([name]) => label(name)), rows);
+  };
+
+  const triedTable = (cell) => {
+    const details = make("details");
+    const header = ["fold", "configuration", "parameters", "inner folds", "score", "s", "message"];
+    details.append(make("summary", `What was tried: ${cell.tried.length} configurations`), grid("★: chosen; the score is the mean over the inner folds that the configuration came to see", header, cell.tried.map((row) => row.map(String))));
+    return details;
   };
 
   const hashTable = (content, cell) => {

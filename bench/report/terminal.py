@@ -10,7 +10,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.content import BEST, INDISTINGUISHABLE, NOTHING, Report, Section, score_text
+from bench.report.content import (
+    BEST,
+    INDISTINGUISHABLE,
+    NOTHING,
+    TUNING_HEADER,
+    Report,
+    Section,
+    score_text,
+    tuning_cells,
+)
 from bench.tables import Summary
 from bench.verdict import seconds
 
@@ -46,6 +55,24 @@ def _show_section(section: Section, console: Console) -> None:
         _say(console, f"[{note.number}] {note.text}", "dim")
     for warning in table.warnings:
         _say(console, f"Note: {warning}", "yellow")
+    if section.tuning:
+        _show_tuning(section, console)
+
+
+def _show_tuning(section: Section, console: Console) -> None:
+    """Print default and tuned side by side; the page and table.md tell the parameters."""
+    console.print()
+    grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    fits = TUNING_HEADER.index("fits")  # the narrowest terminal has no room for it
+    for i, name in enumerate(TUNING_HEADER):
+        if i != fits:
+            left = {"no_wrap": True, "overflow": "ellipsis", "min_width": 8} if i < 2 else {"justify": "right"}
+            grid.add_column(_fit(Text(name), console), **left)
+    for line in section.tuning:
+        cells = [_fit(Text(text), console) for i, text in enumerate(tuning_cells(line)) if i != fits]
+        grid.add_row(*cells)
+    console.print(grid)
+    _say(console, section.tuning_legend, "dim")
 
 
 def _say(console: Console, text: str, style: str = "", indent: int = 0) -> None:

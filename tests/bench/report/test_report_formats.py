@@ -108,8 +108,9 @@ def test_what_was_not_measured_is_empty_and_never_zero(run_folder):
 def test_columns_are_described():
     described = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs" / "columns.md").read_text(encoding="utf-8"), re.M))
     from bench.cell import Row
+    from bench.tuning.search import Trial
 
-    row_keys = set(Row.__dataclass_fields__)
+    row_keys = {*Row.__dataclass_fields__, *Trial.__dataclass_fields__, "metric"}  # rows.jsonl and tuning.jsonl
     expected = {
         re.sub(r"^n_(ok|failed|timeout|out_of_memory|diverged|skipped|invalid)$", "n_STATUS", c) for c in COLUMNS
     }
