@@ -85,6 +85,7 @@ class Row:
     time_warmup_s: float | None = None
     time_features_s: float | None = None
     time_fit_s: float | None = None
+    time_fit_resumed_s: float | None = None  # what of it an earlier worker spent, whose training was taken up
     time_predict_s: float | None = None  # the whole test fold, once
     time_predict_one_s: float | None = None  # one sample, median of repeats
     time_tune_s: float | None = None  # of a tuned model: all fits and predictions of the search

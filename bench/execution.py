@@ -7,6 +7,7 @@ An exception of a model is not an error here but a finding: a row with its statu
 from __future__ import annotations
 
 import gc
+import hashlib
 import random
 import time
 import warnings
@@ -60,6 +61,7 @@ class Context:
     tune_s: float | None = None
     cache_folder: str | None = None
     cache_limit_bytes: int = LIMIT_BYTES
+    checkpoint_folder: str | None = None  # where trainings of several epochs leave their state
     time_import_s: float = 0.0  # of what every model needs; each adds its own
 
 
@@ -267,6 +269,7 @@ class Bench:
         seed = derived_seed(cell.seed, cell.repeat, cell.fold) % 2**31
         ready = self._warmed_up(cell, data, X_train, y_train, seed)
         model = self._build(cell, data, seed, params)
+        checkpoint = self._checkpoint(cell, model)
         self.on_phase("fit")
         self._set_threads(cell.threads)
         random.seed(seed)
@@ -281,6 +284,8 @@ class Bench:
             one = X_test[:1].copy()
             time_predict_one_s = median_time(lambda: model.predict(one))
             peak = memory.peak()
+            if checkpoint is not None:
+                checkpoint.unlink(missing_ok=True)
             scores = score(model, data, X_test, y_test, y_pred, np.unique(y_train))
         pools = thread_pools.effective_threads()
         wrong = {name: n for name, n in pools.items() if n != cell.threads}
@@ -298,12 +303,21 @@ class Bench:
             "converged": not any(w.category.__name__ == "ConvergenceWarning" for w in caught),
             "time_import_s": ready.time_import_s,
             "time_warmup_s": ready.time_warmup_s,
-            "time_fit_s": time_fit_s,
+            "time_fit_s": time_fit_s + (getattr(model, "resumed_s_", None) or 0.0),
+            "time_fit_resumed_s": getattr(model, "resumed_s_", None),
             "time_predict_s": time_predict_s,
             "time_predict_one_s": time_predict_one_s,
             "peak_memory_bytes": peak,
             "threads_effective": cell.threads,
         }
+
+    def _checkpoint(self, cell: Cell, model: Any) -> Path | None:
+        """Let a network of ours leave its state after each epoch, so that `--resume` goes on inside a long cell."""
+        if self.context.checkpoint_folder is None or not hasattr(model, "checkpoint") or cell.model in self.own_models:
+            return None
+        name = hashlib.sha256(repr(cell.identity).encode()).hexdigest()[:32]
+        model.checkpoint = Path(self.context.checkpoint_folder) / f"{name}.safetensors"
+        return model.checkpoint
 
     def _set_threads(self, n: int) -> None:
         """Set what is not as it should be: a pool loaded since, or left otherwise by the model before."""

@@ -32,6 +32,7 @@ DONE, SOME_FAILED, BAD_INPUT, NOTHING_RAN, INTERRUPTED = 0, 1, 2, 3, 130
 
 #: Below the run folder, while it runs: what workers print.
 LOGS = "logs"
+CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
         writer.update_manifest(utc_end=None, resumed=resumed)
     _fetch(suite)
     executor = LocalExecutor(
-        _context(suite),
+        _context(suite, writer.folder / CHECKPOINTS),
         writer.folder / LOGS,
         jobs=suite.jobs,
         timeout_s=suite.timeout_s,
@@ -136,6 +137,7 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
             console.print(text, markup=False, highlight=False, soft_wrap=True)
         _run_cells(cells, executor, writer, console, datasets, own_models)
     _remove_empty_logs(writer.folder / LOGS)
+    shutil.rmtree(writer.folder / CHECKPOINTS, ignore_errors=True)
     writer.update_manifest(utc_end=store.utc_now())
     return _report(writer, console)
 
@@ -161,7 +163,7 @@ def _shape(info: dict[str, Any]) -> tuple | None:
     return tuple(info["image_shape"]) if info["image_shape"] else None
 
 
-def _context(suite: Suite) -> dict[str, Any]:
+def _context(suite: Suite, checkpoints: Path | None = None) -> dict[str, Any]:
     return {
         "dataset_files": suite.dataset_files,
         "target": suite.target,
@@ -176,6 +178,7 @@ def _context(suite: Suite) -> dict[str, Any]:
         "feature_backend": suite.backends[0],
         "cache_folder": str(default_folder()),
         "cache_limit_bytes": default_limit(),
+        "checkpoint_folder": None if checkpoints is None else str(checkpoints.absolute()),
     }
 
 

@@ -47,15 +47,19 @@ FEATURES = ("raw", "standardized", "pca", "poly2", "handmade", "hog", "lbp", "ra
 LEARNED_FEATURES = ("learned",)
 
 
+#: Models with the parameters of a published table: as simple as those of the same name.
+PUBLISHED = "xiao2017_"
+
+
 def base_name(name: str) -> str:
     """Return a name without its variant, and of learned features without the network and layer that they are taken from.
 
     Examples
     --------
-    >>> base_name("svc_rbf+tuned"), base_name("learned@S"), base_name("learned:lenet5@c16k5")
-    ('svc_rbf', 'learned', 'learned')
+    >>> base_name("svc_rbf+tuned"), base_name("learned@S"), base_name("learned:lenet5@c16k5"), base_name("xiao2017_knn")
+    ('svc_rbf', 'learned', 'learned', 'knn')
     """
-    return re.split(r"[+@]|(?<=^learned):", name, maxsplit=1)[0]
+    return re.split(r"[+@]|(?<=^learned):", name.removeprefix(PUBLISHED), maxsplit=1)[0]
 
 
 def uses_learned_features(summary: Summary) -> bool:

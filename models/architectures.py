@@ -153,12 +153,17 @@ class _Builder:
         layers: list[Layer] = []
         while self._next() not in ("", ")"):
             token = self._take()
+            start = self._position - 1
             try:
-                layers += self._of_token(token, shape)
+                new = self._of_token(token, shape)
             except ValueError as error:
                 if str(error).startswith("architecture:"):
                     raise
                 raise ValueError(f"architecture: {token!r} (layer {self._position}) does not fit: {error}") from None
+            for layer in new:
+                behind = isinstance(layer, (BatchNorm, LayerNorm)) and token not in _NORMALIZATIONS
+                layer.position = start + behind
+            layers += new
             shape = layers[-1].output_shape
         return layers
 

@@ -6,7 +6,7 @@ To add a model: one `Model` here or in classical.py, one line in its test. One's
 
 from __future__ import annotations
 
-from models.classical import CLASSICAL_MODELS, mlp_space
+from models.classical import CLASSICAL_MODELS, PUBLISHED_MODELS, mlp_space
 from models.entry import DEEP, Choice, LogUniform, Model
 
 _MLP = {"classifier": "models:MLPClassifier", "regressor": "models:MLPRegressor"}
@@ -18,6 +18,26 @@ _CONV_SPACE = {
     "alpha": Choice(0.0, LogUniform(1e-4, 1.0)),
     "batch_size": Choice(16, 32, 64, 128),
 }
+
+#: How networks with batch normalization are trained here: Smith & Topin's one cycle with a decay of 5e-4.
+_ONE_CYCLE = {"learning_rate": "one_cycle", "learning_rate_init": 0.1, "weight_decay": 5e-4, "n_iter_no_change": 10_000}
+_ONE_CYCLE_SPACE = {
+    "learning_rate_init": LogUniform(1e-2, 5e-1),
+    "weight_decay": LogUniform(1e-5, 1e-2),
+    "batch_size": Choice(64, 128, 256),
+}
+
+
+def _convnet(name: str, line: str, architecture: str, min_side: int, **params) -> Model:
+    """A ConvNet trained by one cycle."""
+    return Model(
+        name, line, DEEP, classifier="models:ConvNetClassifier", params={"architecture": architecture, **_ONE_CYCLE, **params},
+        space=_ONE_CYCLE_SPACE, takes=_CONV_TAKES, accepts="image", min_side=min_side,
+    )  # fmt: skip
+
+
+#: Changes of images that leave a class alone: any class; clothes and photographs, where left and right are alike.
+_SHIFTED, _FLIPPED, _CROPPED = "shift2", "shift2 flip", "crop4 flip"
 
 DEEP_MODELS = (
     Model(
@@ -69,9 +89,23 @@ DEEP_MODELS = (
         accepts="image",
         min_side=12,  # the second 5x5 convolution has no padding and is pooled once more
     ),
+    _convnet("conv48_96", "two convolutions with batch normalization, under 100,000 parameters, shifted images",
+             "conv48_96", 4, max_iter=20, augmentation=_SHIFTED),
+    _convnet("conv48_96_flip", "conv48_96 on shifted and mirrored images", "conv48_96", 4, max_iter=20,
+             augmentation=_FLIPPED),
+    _convnet("vgg_small_bn", "five convolutions with batch normalization, on cropped and mirrored images", "vgg_small_bn", 8,
+             max_iter=30, augmentation=_CROPPED),
+    _convnet("vgg_wide_bn", "six convolutions with batch normalization, on shifted images", "vgg_wide_bn", 4, max_iter=20,
+             augmentation=_SHIFTED),
+    _convnet("vgg_wide_bn_flip", "six convolutions with batch normalization, on shifted and mirrored images", "vgg_wide_bn",
+             4, max_iter=20, augmentation=_FLIPPED),
+    _convnet("alexnet_small", "the shape of AlexNet for small images, cropped and mirrored", "alexnet_small", 8, max_iter=40,
+             augmentation=_CROPPED, learning_rate_init=0.02),
+    _convnet("resnet20", "residual network of 20 layers, on cropped and mirrored images", "resnet20", 4, max_iter=40,
+             augmentation=_CROPPED),
 )  # fmt: skip
 
-MODELS = (*CLASSICAL_MODELS, *DEEP_MODELS)
+MODELS = (*CLASSICAL_MODELS, *DEEP_MODELS, *PUBLISHED_MODELS)
 
 
 def names() -> list[str]:

@@ -206,3 +206,64 @@ CLASSICAL_MODELS = (
         takes=("random_state",),
     ),
 )
+
+_XIAO = "as in table 3 of the Fashion-MNIST paper (Xiao et al. 2017)"
+
+#: Their parameters are the point of them, so they have no search space (``models/published.py``).
+PUBLISHED_MODELS = (
+    Model(
+        "xiao2017_gaussian_nb",
+        f"naive Bayes {_XIAO}",
+        CLASSICAL,
+        classifier="sklearn.naive_bayes:GaussianNB",
+        params={"priors": (0.1,) * 10},
+    ),
+    Model(
+        "xiao2017_decision_tree",
+        f"decision tree, entropy, depth 10, {_XIAO}",
+        CLASSICAL,
+        classifier="sklearn.tree:DecisionTreeClassifier",
+        params={"criterion": "entropy", "max_depth": 10},
+        takes=("random_state",),
+    ),
+    Model(
+        "xiao2017_logistic_regression",
+        f"one logistic regression per class, C = 1, {_XIAO}",
+        CLASSICAL,
+        classifier="models.published:one_vs_rest_logistic_regression",
+        params={"C": 1.0, "max_iter": 300},
+        takes=("random_state",),
+    ),
+    Model(
+        "xiao2017_knn",
+        f"5 nearest neighbours by L1, weighted by distance, {_XIAO}",
+        CLASSICAL,
+        classifier="sklearn.neighbors:KNeighborsClassifier",
+        params={"n_neighbors": 5, "p": 1, "weights": "distance"},
+        takes=("n_jobs",),
+    ),
+    Model(
+        "xiao2017_random_forest",
+        f"100 trees, entropy, depth 100, {_XIAO}",
+        CLASSICAL,
+        classifier="sklearn.ensemble:RandomForestClassifier",
+        params={"criterion": "entropy", "max_depth": 100, "n_estimators": 100},
+        takes=("random_state", "n_jobs"),
+    ),
+    Model(
+        "xiao2017_sklearn_mlp_100",
+        f"scikit-learn's MLP with one hidden layer of 100, {_XIAO}",
+        CLASSICAL,
+        classifier="sklearn.neural_network:MLPClassifier",
+        params={"hidden_layer_sizes": (100,)},
+        takes=("random_state",),
+    ),
+    Model(
+        "xiao2017_svc_rbf",
+        f"support vector machine, Gaussian kernel, C = 10, {_XIAO}",
+        CLASSICAL,
+        classifier="sklearn.svm:SVC",
+        params={"C": 10.0, "gamma": "auto", "cache_size": 1000},  # the default of gamma was one over the columns
+        takes=("random_state",),
+    ),
+)  # fmt: skip

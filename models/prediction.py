@@ -8,8 +8,6 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from models.layers import Flatten
-
 
 class Prediction:
     """The predicting half of `ConvNetClassifier`."""
@@ -56,19 +54,20 @@ class Prediction:
         return self._run(X, _copy_flat, np.empty((len(X), math.prod(shape)), self.dtype), n_layers)
 
     def _position(self, layers, layer) -> int:
-        """Return where a layer stands among the network's, which count flattening too."""
-        positions = [i for i, candidate in enumerate(layers) if not isinstance(candidate, Flatten)]
+        """Return which of the network's layers a token made; of several the last, its activation included."""
+        tokens = self.architecture_
         if isinstance(layer, str):
-            found = [i for i, token in enumerate(self.architecture_) if token == layer]
+            found = [i for i, token in enumerate(tokens) if token == layer]
             if len(found) != 1:
                 count = "not" if not found else f"{len(found)} times"
-                raise ValueError(f"layer {layer!r} stands {count} in the architecture {self.architecture_}")
+                raise ValueError(f"layer {layer!r} stands {count} in the architecture {tokens}")
             layer = found[0]
         if isinstance(layer, bool) or not isinstance(layer, Integral):
             raise TypeError(f"layer must be an integer, a token or None, got {type(layer).__name__}")
-        if not -len(positions) <= layer < len(positions):
-            raise ValueError(f"layer must lie in 0..{len(positions) - 1}, got {layer}")
-        return positions[layer]
+        if not -len(tokens) <= layer < len(tokens):
+            raise ValueError(f"layer must lie in 0..{len(tokens) - 1}, got {layer}")
+        at = range(len(tokens))[layer]
+        return max(i for i, candidate in enumerate(layers) if candidate.position <= at)
 
 
 def argmax(values: np.ndarray, out: np.ndarray) -> None:

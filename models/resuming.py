@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from pathlib import Path
 
@@ -18,10 +19,12 @@ class Resuming:
     """Reads and writes the checkpoint around the epochs of :class:`models.training.StochasticTraining`."""
 
     _checkpoint_key: str | None = None
+    #: Seconds that the training had taken before it was taken up; None where it was not.
+    resumed_s_: float | None = None
 
     def _begin(self, X: np.ndarray, labels: np.ndarray, weight: np.ndarray | None, incremental: bool) -> None:
         """Note what this training is: of what, by which parameters, from which start."""
-        self._checkpoint_key = None
+        self._checkpoint_key, self.resumed_s_, self._started_s = None, None, time.perf_counter()
         if self.checkpoint is None or incremental:
             return
         settings = {k: v for k, v in self.get_params(deep=False).items() if k not in _BESIDE_THE_POINT}
@@ -41,6 +44,7 @@ class Resuming:
         checkpoints.restore_random_state(self._random_state, arrays["random_keys"], values["random_rest"])
         if values["generator"] is not None:
             self._generator.bit_generator.state = values["generator"]
+        self.resumed_s_ = values["elapsed_s"]
         for name, value in values["history"].items():
             setattr(self, name, value)
         if "best" in arrays:
@@ -62,9 +66,12 @@ class Resuming:
             "_no_improvement_count",
         )  # fmt: skip
         values = {
-            "optimizer": optimizer, "random_rest": rest, "history": {name: getattr(self, name) for name in history},
+            "elapsed_s": (self.resumed_s_ or 0.0) + time.perf_counter() - self._started_s,
+            "optimizer": optimizer,
+            "random_rest": rest,
+            "history": {name: getattr(self, name) for name in history},
             "generator": None if self._generator is None else self._generator.bit_generator.state,
-        }  # fmt: skip
+        }
         try:
             checkpoints.write(Path(self.checkpoint), self._checkpoint_key, arrays, values)
         except OSError as error:  # a full disk must not end a training

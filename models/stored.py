@@ -19,7 +19,10 @@ from models import checkpoints
 
 FORMAT = "depthbench model 1"
 #: Made on demand, or of use to a running training only.
-_LEFT_OUT = ("_inference", "_trainer", "_optimizer", "_generator", "_rate_of", "_checkpoint_key", "_best_parameters")
+_LEFT_OUT = (
+    "_inference", "_trainer", "_optimizer", "_generator", "_rate_of", "_checkpoint_key", "_started_s",
+    "_best_parameters",
+)
 _NUMBERS = (bool, int, float, str, type(None))
 
 

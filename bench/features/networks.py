@@ -43,7 +43,7 @@ def networks() -> dict[str, tuple[str, ...]]:
     >>> networks()["lenet5"], networks()["mlp_100"]
     (('c6k5p2', 'm2', 'c16k5', 'm2', '120', '84', 'out'), ('100', 'out'))
     """
-    from models import architectures, catalog
+    from models import architectures, catalog, named
 
     found = {}
     for model in catalog.MODELS:
@@ -51,7 +51,7 @@ def networks() -> dict[str, tuple[str, ...]]:
             found[model.name] = architectures.parse(model.params["architecture"])
         elif model.classifier == _MLP:
             found[model.name] = (*map(str, model.params["hidden_layer_sizes"]), "out")
-    return found | {a.name: a.tokens for a in architectures.ARCHITECTURES if a.name not in found}
+    return found | {a.name: a.tokens for a in named.ARCHITECTURES if a.name not in found}
 
 
 def patterns() -> list[tuple[str, str]]:

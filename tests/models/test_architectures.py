@@ -204,3 +204,13 @@ def test_networks_of_any_depth(kind, depth):
     layers = build(f"mlp_{kind}_{depth}", (20,), 3)
     assert len(layers) == depth + 1
     assert sum(layer.n_parameters for layer in layers) == 21 * 100 + (depth - 1) * 101 * 100 + 303
+
+
+def test_a_layer_knows_its_token():
+    """`transform` takes positions and tokens; what a token has not made by itself belongs to the layer before."""
+    layers = build("c4k3p1 bn tanh m2 ( c4k3p1 bn ) gelu drop10 5 out", (6, 6, 2), 3)
+    made = [(type(layer).__name__, layer.position) for layer in layers]
+    assert made == [
+        ("Conv2D", 0), ("BatchNorm", 1), ("MaxPool2D", 3), ("Residual", 4), ("Activation", 4), ("Dropout", 9),
+        ("Flatten", 10), ("Dense", 10), ("Dense", 11),
+    ]  # fmt: skip

@@ -231,22 +231,21 @@ def bench(**changes):
 
 def test_nothing_of_the_test_fold_reaches_the_search(monkeypatch):
     """Not even through features: those of inner folds are estimated on inner training parts."""
-    seen = []
-    from bench import features
+    from bench.features import FeatureSet
 
-    real = features.get("pca")
+    seen, build = [], FeatureSet.build
 
-    def spy(fold):
+    def spy(self, fold):
         seen.append((fold.X_train.copy(), fold.X_test.copy()))
-        return real.build(fold)
+        return build(self, fold)
 
-    monkeypatch.setattr(features, "get", lambda name: dataclasses.replace(real, build=spy))
+    monkeypatch.setattr(FeatureSet, "build", spy)
     worker = bench()
     cell = Cell("iris", "pca", "lda+tuned", "sklearn", 1, 0, 0, 0)
     prepared = worker.prepare(cell)
     row = worker.execute(cell, prepared)
     assert row.status == "ok" and row.n_configurations == 4
-    outer, *parts = seen
+    _warm_up, outer, *parts = seen
     assert len(parts) == 4
     train = {x.tobytes() for x in outer[0]}
     for X_train, X_test in parts:
