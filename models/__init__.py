@@ -2,13 +2,19 @@
 
 ::
 
-    architectures.py   networks as data: tokens -> layers
-    layers.py          forward and backward of each layer       initializers.py  starting weights
-    network.py         layers on one parameter vector           losses.py        link, loss and its gradient
-    plan.py            passes as programs of bound calls
-    training.py        batches, steps, epochs, stopping rules   optimizers.py    SGD with momentum, Adam
-    inference.py       prediction, in blocks and from threads   estimator.py     what the estimators share
-    mlp_base.py mlp.py MLPClassifier, MLPRegressor              convnet.py       ConvNetClassifier
+    named.py           networks by name, as data            architectures.py  tokens -> layers
+    layers.py          forward and backward of each layer   pointwise.py      activations of their own, dropout
+    normalization.py   batch and layer normalization        blocks.py         residual blocks
+    network.py         layers on one parameter vector       initializers.py   starting weights
+    plan.py            passes as programs of bound calls    losses.py         link, loss and its gradient
+    training.py        batches, steps, epochs, stopping     optimizers.py     SGD with momentum, Adam, AdamW
+    schedules.py       learning rates over a training       augmentation.py   seeded changes of images
+    inference.py       prediction, in blocks, from threads  estimator.py      what the estimators share
+    mlp_base.py mlp.py MLPClassifier, MLPRegressor          convnet.py        ConvNetClassifier, with images.py
+                                                            (what it takes) and prediction.py (what it answers)
+    stored.py          save, load, to_onnx, summary         onnx_export.py    layers as ONNX nodes
+    checkpoints.py     a training's state in a file         resuming.py       trainings that go on from there
+    catalog.py         the deep models as data              classical.py      the classical ones
 
 The names below are imported on first use, so that listing models costs no import of scikit-learn.
 
