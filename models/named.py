@@ -53,6 +53,10 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     Architecture("vgg_small_bn",
                  _tokens("c32k3p1 bn c32k3p1 bn m2 c64k3p1 bn c64k3p1 bn m2 c128k3p1 bn m2 drop25 256 bn drop50 out"),
                  (32, 32, 3), "vgg_small with batch normalization (Ioffe & Szegedy 2015) and dropout"),
+    Architecture("vgg_narrow_bn",
+                 _tokens("c32k3p1 bn c32k3p1 bn m2 drop10 c64k3p1 bn c64k3p1 bn m2 drop20 "
+                         "c128k3p1 bn c128k3p1 bn gap drop30 out"),
+                 (28, 28, 1), "six 3x3 convolutions with batch normalization, half as wide, for 28x28 images"),
     Architecture("vgg_wide_bn",
                  _tokens("c64k3p1 bn c64k3p1 bn m2 drop20 c128k3p1 bn c128k3p1 bn m2 drop30 "
                          "c256k3p1 bn c256k3p1 bn gap drop40 out"),
