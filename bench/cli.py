@@ -125,7 +125,8 @@ def run(
 @answers_bad_input
 def list_(
     what: Annotated[
-        str | None, typer.Argument(help="datasets, features, models, kernels, backends or suites; all of them if left out")
+        str | None,
+        typer.Argument(help="datasets, features, models, architectures, kernels, backends or suites; all if left out"),
     ] = None,
 ) -> None:
     """List what there is: one name and its line per row."""

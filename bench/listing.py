@@ -53,10 +53,18 @@ def _suites() -> Rows:
         yield name, tomllib.loads((SHIPPED / f"{name}.toml").read_text(encoding="utf-8")).get("description", "")
 
 
+def _architectures() -> Rows:
+    from models.named import ARCHITECTURES, PATTERNS
+
+    yield from ((a.name, a.summary) for a in ARCHITECTURES)
+    yield from ((pattern, "hidden layers of 100 units, any number of them") for pattern in PATTERNS)
+
+
 KINDS: dict[str, Callable[[], Rows]] = {
     "datasets": _datasets,
     "features": _features,
     "models": _models,
+    "architectures": _architectures,
     "kernels": _kernels,
     "backends": _backends,
     "suites": _suites,

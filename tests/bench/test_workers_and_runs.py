@@ -257,7 +257,7 @@ def test_exit_codes_and_messages(tmp_path, arguments, code, message):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("what", ["datasets", "features", "models", "kernels", "backends", "suites"])
+@pytest.mark.parametrize("what", ["datasets", "features", "models", "architectures", "kernels", "backends", "suites"])
 def test_list_prints_one_name_and_its_line_per_row(tmp_path, what):
     done = depthbench("list", what, cwd=tmp_path)
     assert done.returncode == 0
