@@ -87,7 +87,7 @@ def prepare(kernels: Kernels, case: Case, dtype: str, n_threads: int, expected: 
     options = {**options, "n_threads": n_threads}
     if not spec.in_place:
         arrays = [np.zeros_like(array) for array in expected if isinstance(array, np.ndarray)]
-        options = {**dict(zip(OUTPUTS, arrays, strict=False)), **options}
+        options = {**dict(zip(spec.outs, arrays[-len(spec.outs) :], strict=True)), **options}
     if hasattr(kernels, "bind"):  # as networks call them: checked once
         run = kernels.bind(spec.name, *arguments, **options).run
     else:
