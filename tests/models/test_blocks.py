@@ -129,3 +129,25 @@ def test_a_shortcut_takes_every_second_pixel_and_adds_empty_channels(shape, stri
     before = (filters - shape[2]) // 2
     expected[..., before : before + shape[2]] = x[:, ::stride, ::stride]
     np.testing.assert_array_equal(layer.forward(x), expected)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("tokens", ["drop25 20 out", "bn linear out", "ln 20 out"])
+def test_large_batches_are_read_where_they_lie(tokens, n_threads):
+    """Batches above 256 KiB are not copied: what read the first one must read the next."""
+    k = kernels.load(BACKENDS[0])
+    rng = np.random.default_rng(0)
+    batches = [rng.standard_normal((40, 1000)) for _ in range(3)]
+    outcomes = []
+    for copies in (False, True):
+        network = Network(build(tokens, (1000,), 2), kernels=k, dtype=np.float64, max_batch=40, n_threads=n_threads)
+        network.initialize(np.random.RandomState(0))
+        place = batches[0].copy()
+        for batch in batches:
+            place[...] = batch
+            network.forward(place if copies else batch)
+            delta = network.delta(40)
+            delta[...] = 1.0
+            network.backward(delta)
+        outcomes.append(network.gradient.copy())
+    np.testing.assert_array_equal(*outcomes)
