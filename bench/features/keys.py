@@ -55,7 +55,7 @@ def key(feature_set: FeatureSet, facts: Mapping[str, Any]) -> str:
         **{name: facts[name] for name in (*ALWAYS, *feature_set.reads)},
         "feature_set": feature_set.name,
         "options": dict(feature_set.options),
-        "code_digest": code_digest("bench.features", *(("kernels", "models") if runs_on_kernels else ())),
+        "code_digest": code_digest("bench.features", "bench.datasets", *(("kernels", "models") if runs_on_kernels else ())),
         "made_on": _made_on(),
         "isa": _isa() if runs_on_kernels else None,
     }
