@@ -149,7 +149,7 @@ def _about(manifest: Mapping[str, Any], dataset: str) -> str:
         found = found.get(key) if isinstance(found, Mapping) else None
     facts = found if isinstance(found, Mapping) else {}
     preset = facts.get("preset") if isinstance(facts.get("preset"), Mapping) else {}
-    parts = [facts.get("about"), f"a part of it (preset {preset['name']})" if preset.get("name") in ("S", "M") else None]
+    parts = [facts.get("about"), f"preset {preset['name']}" if preset.get("name") in ("S", "M") else None]
     return "; ".join(str(part) for part in parts if part)
 
 

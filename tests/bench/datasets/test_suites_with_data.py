@@ -121,7 +121,7 @@ def test_a_preset_of_a_folder_of_images(tmp_path):
     assert stored["suite"]["preset"] == "S"
     report = next((tmp_path / "runs").glob("*/table.md")).read_text()
     assert "photos@S" in report
-    assert "a part of it (preset S)" in report
+    assert "preset S. Accuracy" in report
 
 
 def test_a_file_that_is_missing_and_cannot_be_fetched_ends_with_what_to_do(tmp_path):
