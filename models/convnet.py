@@ -283,7 +283,7 @@ class ConvNetClassifier(
         weight = self._weights_of_samples(X, y, labels, sample_weight)
         self._random_state = check_random_state(self.random_state)
         if first_pass:
-            self._initialize(X, image)
+            self._initialize(X, image, weight)
         self._begin(X, labels, weight, incremental)
         X = X.reshape(-1, *self.image_shape_)
         rows, score, n_samples = None, None, X.shape[0]
@@ -347,13 +347,13 @@ class ConvNetClassifier(
             return {"alpha": self.alpha, "max_norm": self.max_grad_norm}
         return {"weight_decay": self.weight_decay, "max_norm": self.max_grad_norm}
 
-    def _initialize(self, X: np.ndarray, image: tuple[int, ...] | None) -> None:
+    def _initialize(self, X: np.ndarray, image: tuple[int, ...] | None, weight: np.ndarray | None) -> None:
         self._reset_history()
         for name in ("_optimizer", "_generator"):
             self.__dict__.pop(name, None)
         self.image_shape_ = self._resolve_image_shape(image, X.shape[1])
         self.architecture_ = architectures.parse(self.architecture)
-        self.pixel_mean_, self.pixel_scale_ = mean_and_deviation(X) if self.standardize else (0.0, 1.0)
+        self.pixel_mean_, self.pixel_scale_ = mean_and_deviation(X, weight) if self.standardize else (0.0, 1.0)
         layers, dtype = self._layers(), np.dtype(self.dtype)
         parameters = initial_parameters(layers, self._random_state, dtype, self.initializer)
         self._kinds = tuple(p.is_weight for layer in layers for p in layer.parameters)

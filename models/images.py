@@ -56,10 +56,18 @@ class ImageInput:
         return x
 
 
-def mean_and_deviation(X: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of all values, in float64 and without a copy of X; a constant X counts as 1."""
-    mean = float(X.mean(dtype=np.float64))
+def mean_and_deviation(X: np.ndarray, weight: np.ndarray | None = None) -> tuple[float, float]:
+    """Mean and standard deviation of all values, in float64 and without a copy of X; a constant X counts as 1.
+
+    With `weight` (n,) a sample counts as often as its weight says.
+    """
     block = max(1, 2**18 // X.shape[1])
-    squares = sum(float(np.square(X[i : i + block] - mean, dtype=np.float64).sum()) for i in range(0, len(X), block))
-    deviation = math.sqrt(squares / X.size)
+    parts = [slice(start, start + block) for start in range(0, len(X), block)]
+    counts = np.ones(len(X)) if weight is None else weight.astype(np.float64)
+    total = float(counts.sum()) * X.shape[1]
+    if total == 0.0:
+        return 0.0, 1.0
+    mean = sum(float(counts[p] @ X[p].sum(axis=1, dtype=np.float64)) for p in parts) / total
+    squares = sum(float(counts[p] @ np.square(X[p] - mean, dtype=np.float64).sum(axis=1)) for p in parts)
+    deviation = math.sqrt(squares / total)
     return mean, deviation if deviation > 0.0 and math.isfinite(deviation) else 1.0

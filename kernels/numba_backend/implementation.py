@@ -290,7 +290,11 @@ def _backward(code: int):
 relu, relu_backward = _forward(elementwise.RELU), _backward(elementwise.RELU)
 sigmoid, sigmoid_backward = _forward(elementwise.SIGMOID), _backward(elementwise.SIGMOID)
 tanh, tanh_backward = _forward(elementwise.TANH), _backward(elementwise.TANH)
-gelu, gelu_backward = _forward(elementwise.GELU), _backward(elementwise.GELU)
+gelu, _gelu_backward = _forward(elementwise.GELU), _backward(elementwise.GELU)
+
+
+def gelu_backward(dy, x, out, n_threads):
+    _gelu_backward(dy, x, out, n_threads)
 
 
 def leaky_relu(x, out, slope, n_threads):

@@ -259,9 +259,9 @@ def batch_norm(x, mean, variance, gamma, beta, out, epsilon, activation, n_threa
 
 
 @_quiet
-def batch_norm_backward_sums(dy, x, mean, sum_dy, sum_dy_x, n_threads):
-    sum_dy[...] = _wide(dy).sum(axis=0)
-    sum_dy_x[...] = (_wide(dy) * (_wide(x) - mean)).sum(axis=0)
+def batch_norm_backward_sums(dy, x, mean, total, product, n_threads):
+    total[...] = _wide(dy).sum(axis=0)
+    product[...] = (_wide(dy) * (_wide(x) - mean)).sum(axis=0)
 
 
 @_quiet

@@ -18,7 +18,11 @@ ESTIMATORS = {
     "convnet_adam": models.ConvNetClassifier(
         ["c4k1", 8, "out"], solver="adam", learning_rate_init=0.01, backend=BACKEND
     ),
+    "convnet_float64": models.ConvNetClassifier(["c4k1", "out"], dtype="float64", backend=BACKEND),
 }
+
+#: It asks for 7 equal digits after sums in another order: of the networks in double precision only.
+TO_SEVEN_DIGITS = "check_sample_weight_equivalence_on_dense_data"
 
 
 def _cases() -> list:
@@ -27,6 +31,7 @@ def _cases() -> list:
         pytest.param(instance, check, id=f"{name}-{getattr(check, 'func', check).__name__}")
         for name, estimator in ESTIMATORS.items()
         for instance, check in estimator_checks_generator(estimator)
+        if not (getattr(check, "func", check).__name__ == TO_SEVEN_DIGITS and getattr(estimator, "dtype", "") == "float32")
     ]
 
 

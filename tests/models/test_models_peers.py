@@ -145,7 +145,7 @@ def test_running_statistics_and_prediction(name):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
     images = torch.from_numpy(np.ascontiguousarray(x[3].transpose(0, 3, 1, 2)))
     np.testing.assert_allclose(
-        network.replica(BATCH).forward(x[3]), twin.eval()(images).detach().numpy(), rtol=1e-9, atol=1e-12
+        network.replica(BATCH).forward(x[3]), twin.train(False)(images).detach().numpy(), rtol=1e-9, atol=1e-12
     )
 
 
