@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Whole files go to as many processes as there are cores, four at most: each compiles its own Numba kernels.
-PYTEST := $(BIN)/python -m pytest --timeout=600 --numprocesses auto --maxprocesses 4 --dist loadfile
+# On as many processes as there are cores, four at most: each compiles its own Numba kernels.
+PYTEST := $(BIN)/python -m pytest --timeout=600 --numprocesses auto --maxprocesses 4 --dist worksteal
 SOURCES := pyproject.toml setup.py $(wildcard kernels/cython_backend/*.pyx kernels/cython_backend/*.pxi kernels/cython_backend/*.h)
 
 .PHONY: run test test-peers test-all lint clean

@@ -25,6 +25,15 @@ def backend(request) -> kernels.Kernels:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def commands_of_their_own():
+    """Commands that a test starts do not take themselves for a part of this test run: pytest-benchmark would measure nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def cache_of_the_tests(tmp_path_factory):
     """Features that a test stores go to a temporary folder, never to the one that this user's runs share."""
     with pytest.MonkeyPatch.context() as patch:

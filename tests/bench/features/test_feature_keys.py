@@ -48,8 +48,12 @@ def test_a_fact_that_is_read_must_be_there(name):
             keys.key(features.get(name), {k: v for k, v in FACTS.items() if k != fact})
 
 
+#: The code that every matrix comes through: what prepares samples, and what makes features of them.
+DATA = {"bench.features", "bench.datasets"}
+
+
 @pytest.mark.parametrize(
-    ("name", "packages"), [("pca", {"bench.features"}), ("learned", {"bench.features", "kernels", "models"})]
+    ("name", "packages"), [("pca", DATA), ("learned", DATA | {"kernels", "models"})]
 )
 def test_the_code_that_makes_them_counts(monkeypatch, name, packages):
     before, asked = keys.key(features.get(name), FACTS), set()
