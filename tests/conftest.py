@@ -26,7 +26,7 @@ def backend(request) -> kernels.Kernels:
 
 @pytest.fixture(scope="session", autouse=True)
 def commands_of_their_own():
-    """Commands that a test starts do not take themselves for a part of this test run: pytest-benchmark would measure nothing."""
+    """Commands that a test starts are no part of this test run: pytest-benchmark would measure nothing in them."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("PYTEST_XDIST")]:
             patch.delenv(name)
