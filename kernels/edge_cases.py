@@ -198,6 +198,17 @@ def _with_nan(plain: Build) -> Build:
     return build
 
 
+def _with_equal_rows(plain: Build) -> Build:
+    """Channels without any variance, whose mean is no number of the dtype's."""
+
+    def build(rng, dtype):
+        arguments, options = plain(rng, dtype)
+        arguments[min(1, len(arguments) - 1) if arguments[1:] and arguments[1].ndim > 1 else 0][...] = np.asarray(0.1, dtype)
+        return arguments, options
+
+    return build
+
+
 def _gemm_special(value: float) -> Build:
     """One special value in a and one in b: it may spread along its row or column, and nowhere else."""
     plain = gemm_build(14, 9, 35)
@@ -328,6 +339,8 @@ def _all():
         yield from ((kernel, _shape_name(shape), build) for kernel, build in norm_builds(shape, **options).items())
     for kernel, build in norm_builds((9, 21), epsilon=0.0).items():
         yield kernel, "nan", _with_nan(build)
+    for kernel, build in norm_builds((700, 18)).items():
+        yield kernel, "equal_rows", _with_equal_rows(build)
     yield "batch_norm_backward", "count", _with_options(norm_builds((9, 21))["batch_norm_backward"], count=20)
     yield from (("softmax_cross_entropy", name, build) for name, build in _SOFTMAX)
     yield from (("bias_backward", _shape_name(shape), bias_build(*shape)) for shape in _BIAS)

@@ -294,7 +294,10 @@ def _batch_norm_statistics(arguments, options, expected):
         return tuple(np.zeros(x.shape[-1]) for _ in range(2))
     wide = x.reshape(-1, x.shape[-1]).astype(np.float64)
     mean = wide.mean(axis=0)
-    return np.abs(wide).mean(axis=0), (np.abs(wide - mean) * (np.abs(wide) + np.abs(mean))).mean(axis=0)
+    size = np.abs(wide) + np.abs(mean)
+    # the mean about which deviations are taken is itself off, by sqrt(rows) eps of its size: squared, that is a variance
+    off = np.finfo(x.dtype).eps * len(wide) * (size**2).mean(axis=0)
+    return np.abs(wide).mean(axis=0), (np.abs(wide - mean) * size).mean(axis=0) + off
 
 
 def _batch_norm(arguments, options, expected):
