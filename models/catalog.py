@@ -89,6 +89,8 @@ DEEP_MODELS = (
         accepts="image",
         min_side=12,  # the second 5x5 convolution has no padding and is pooled once more
     ),
+    _convnet("lenet5_shift", "lenet5 trained by one cycle on shifted images", "lenet5", 12, max_iter=20, augmentation="shift1",
+             learning_rate_init=0.05),
     _convnet("conv48_96", "two convolutions with batch normalization, under 100,000 parameters, shifted images",
              "conv48_96", 4, max_iter=40, augmentation="shift1", weight_decay=3e-4),
     _convnet("conv48_96_flip", "conv48_96 on shifted and mirrored images", "conv48_96", 4, max_iter=40,
@@ -97,15 +99,17 @@ DEEP_MODELS = (
              "vgg_narrow_bn", 4, max_iter=15, augmentation=_SHIFTED),
     _convnet("vgg_narrow_bn_flip", "vgg_narrow_bn on shifted and mirrored images", "vgg_narrow_bn", 4, max_iter=15,
              augmentation=_FLIPPED),
+    _convnet("vgg_mid_bn_flip", "six convolutions with batch normalization, 48 to 192 filters, on shifted and mirrored images",
+             "vgg_mid_bn", 4, max_iter=20, augmentation="shift1 flip"),
     _convnet("vgg_small_bn", "five convolutions with batch normalization, on cropped and mirrored images", "vgg_small_bn", 8,
-             max_iter=30, augmentation=_CROPPED),
+             max_iter=15, augmentation=_CROPPED),
     _convnet("vgg_wide_bn", "six convolutions with batch normalization, on shifted images", "vgg_wide_bn", 4, max_iter=20,
              augmentation=_SHIFTED),
     _convnet("vgg_wide_bn_flip", "six convolutions with batch normalization, on shifted and mirrored images", "vgg_wide_bn",
              4, max_iter=20, augmentation=_FLIPPED),
     _convnet("alexnet_small", "the shape of AlexNet for small images, cropped and mirrored", "alexnet_small", 8, max_iter=40,
              augmentation=_CROPPED, learning_rate_init=0.02),
-    _convnet("resnet20", "residual network of 20 layers, on cropped and mirrored images", "resnet20", 4, max_iter=40,
+    _convnet("resnet20", "residual network of 20 layers, on cropped and mirrored images", "resnet20", 4, max_iter=10,
              augmentation=_CROPPED),
 )  # fmt: skip
 

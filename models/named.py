@@ -57,6 +57,10 @@ ARCHITECTURES: tuple[Architecture, ...] = (
                  _tokens("c32k3p1 bn c32k3p1 bn m2 drop10 c64k3p1 bn c64k3p1 bn m2 drop20 "
                          "c128k3p1 bn c128k3p1 bn gap drop30 out"),
                  (28, 28, 1), "six 3x3 convolutions with batch normalization, half as wide, for 28x28 images"),
+    Architecture("vgg_mid_bn",
+                 _tokens("c48k3p1 bn c48k3p1 bn m2 drop10 c96k3p1 bn c96k3p1 bn m2 drop20 "
+                         "c192k3p1 bn c192k3p1 bn gap drop30 out"),
+                 (28, 28, 1), "six 3x3 convolutions with batch normalization, between narrow and wide, for 28x28 images"),
     Architecture("vgg_wide_bn",
                  _tokens("c64k3p1 bn c64k3p1 bn m2 drop20 c128k3p1 bn c128k3p1 bn m2 drop30 "
                          "c256k3p1 bn c256k3p1 bn gap drop40 out"),
