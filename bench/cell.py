@@ -70,6 +70,11 @@ class Row:
     r2: float | None = None
     rmse: float | None = None
     mae: float | None = None
+    # ... and of classes, what stands behind them
+    n_classes: int | None = None
+    confusion: list[list[int]] | None = None  # samples of each class (row) that were taken for each class (column)
+    calibration: dict[str, Any] | None = None  # n_bins, ece, bins: bench/calibration.py
+    predictions: str | None = None  # of each test sample, packed: bench/predictions.py
     n_train: int | None = None
     n_test: int | None = None
     n_features: int | None = None

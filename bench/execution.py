@@ -123,7 +123,7 @@ class Bench:
         for name in self.context.dataset_files:
             data = self._load(name)
             self._split(name, 0)
-            infos[name] = DatasetInfo(data.task, *data.X.shape, data.image_shape, dict(data.facts))
+            infos[name] = DatasetInfo(data.task, *data.X.shape, data.image_shape, dict(data.facts), data.classes[:1000])
         return infos
 
     def _check_backends(self) -> None:

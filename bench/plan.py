@@ -6,7 +6,7 @@ contestants of a fold alike. What cannot apply (a ConvNet on histograms) is know
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ class DatasetInfo:
     n_features: int
     image_shape: tuple[int, int, int] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)  # what was inferred, drawn or re-encoded; for run.json
+    classes: Sequence[str] = ()  # names of the classes, in the order of their numbers; none for regression
 
 
 @dataclass(frozen=True)

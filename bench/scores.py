@@ -1,4 +1,9 @@
-"""Scores of a test fold, after the predictions have been looked at: count, shape, finiteness, then values."""
+"""Scores of a test fold, after the predictions have been looked at: count, shape, finiteness, then values.
+
+For classes there is more than a number: which class was taken for which (`confusion`), whether probabilities mean what they
+say (``bench/calibration.py``), and what was predicted for each sample (``bench/predictions.py``). All are small, and none of
+them is timed.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from bench import calibration, predictions
 from bench.datasets import CLASSIFICATION, Data
+
+#: With more classes than this a row keeps no confusion matrix: it has as many numbers as classes squared.
+MOST_CONFUSED_CLASSES = 50
 
 
 class DivergedError(ArithmeticError):
@@ -15,8 +24,8 @@ class DivergedError(ArithmeticError):
 
 def score(
     model: Any, data: Data, X_test: np.ndarray, y_test: np.ndarray, y_pred: Any, classes: np.ndarray
-) -> dict[str, float]:
-    """Return the scores of predictions `y_pred`, and the log-loss where the model gives probabilities.
+) -> dict[str, Any]:
+    """Return the scores of predictions `y_pred`, and log-loss and calibration where the model gives probabilities.
 
     Raises
     ------
@@ -27,7 +36,8 @@ def score(
     """
     y_pred = checked(y_pred, y_test)
     if data.task == CLASSIFICATION:
-        return _classification(model, X_test, y_test, y_pred, classes)
+        scores = _classification(model, X_test, y_test, y_pred, classes)
+        return scores | _by_class(y_test, y_pred, len(data.classes))
     return _regression(y_test, y_pred)
 
 
@@ -54,7 +64,7 @@ def _classification(model: Any, X_test: np.ndarray, y_test: np.ndarray, y_pred: 
 
     present = np.unique(y_test)
     recalls = recall_score(y_test, y_pred, labels=present, average=None, zero_division=0)
-    scores = {"accuracy": float(np.mean(y_pred == y_test)), "balanced_accuracy": float(np.mean(recalls))}
+    scores: dict[str, Any] = {"accuracy": float(np.mean(y_pred == y_test)), "balanced_accuracy": float(np.mean(recalls))}
     if hasattr(model, "predict_proba"):
         probabilities = np.asarray(model.predict_proba(X_test), np.float64)
         if probabilities.shape != (len(y_test), len(classes)):
@@ -64,9 +74,35 @@ def _classification(model: Any, X_test: np.ndarray, y_test: np.ndarray, y_pred: 
             raise DivergedError("predict_proba returned NaN or infinite values")
         if np.isin(present, classes).all():  # a class never trained on has no probability
             # float32 probabilities sum to 1 only to about 1e-7, which log_loss takes for a mistake
-            probabilities /= probabilities.sum(axis=1, keepdims=True)
+            probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
             scores["log_loss"] = float(log_loss(y_test, probabilities, labels=classes))
+        scores["calibration"] = calibration.measure(probabilities, classes, y_test)
     return scores
+
+
+def _by_class(y_test: np.ndarray, y_pred: np.ndarray, n_classes: int) -> dict[str, Any]:
+    """Return confusion matrix and packed predictions; nothing where a model predicts what is no class number."""
+    predicted = y_pred.astype(np.int64, casting="unsafe") if y_pred.dtype.kind in "iufb" else None
+    if predicted is None or not ((predicted == y_pred) & (predicted >= 0) & (predicted < n_classes)).all():
+        return {}
+    found: dict[str, Any] = {}
+    if n_classes <= MOST_CONFUSED_CLASSES:
+        found["confusion"] = confusion(y_test, predicted, n_classes)
+    if (packed := predictions.pack(predicted, y_test, n_classes)) is not None:
+        found |= {"predictions": packed, "n_classes": n_classes}
+    return found
+
+
+def confusion(y_test: np.ndarray, y_pred: np.ndarray, n_classes: int) -> list[list[int]]:
+    """Return how many samples of each class (row) were taken for each class (column).
+
+    Examples
+    --------
+    >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
+    [[1, 1], [0, 1]]
+    """
+    flat = np.bincount(y_test * n_classes + y_pred, minlength=n_classes**2)
+    return flat.reshape(n_classes, n_classes).tolist()
 
 
 def _regression(y_test: np.ndarray, y_pred: np.ndarray) -> dict[str, float]:
