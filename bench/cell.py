@@ -85,20 +85,37 @@ class Row:
     x_test_sha256: str | None = None
     y_sha256: str | None = None
     split_sha256: str | None = None
+    # what made it: hashes of code and configuration (bench/code_version.py)
+    features_digest: str | None = None  # the recipe of the feature set, and all that it was fitted on
+    model_digest: str | None = None
+    kernels_digest: str | None = None  # of the backend; absent where a model runs on none of ours
     # the time ledger
     time_import_s: float | None = None
     time_warmup_s: float | None = None
+    time_jit_s: float | None = None  # what of the warm-up went into compiling
     time_features_s: float | None = None
     time_fit_s: float | None = None
     time_fit_resumed_s: float | None = None  # what of it an earlier worker spent, whose training was taken up
     time_predict_s: float | None = None  # the whole test fold, once
+    time_fit_jit_s: float | None = None  # what of the fit went into compiling after all
     time_predict_one_s: float | None = None  # one sample, median of repeats
+    predict_batches: list[dict[str, Any]] | None = None  # on the first fold: bench/metering.py, Latency
+    time_overhead_s: float | None = None  # the harness's own, with scoring: what no other time of the cell covers
+    cpu_fit_s: float | None = None  # of all threads and children
+    cpu_predict_s: float | None = None
+    energy_fit_j: float | None = None  # of the whole processor, where the system says so
+    energy_predict_j: float | None = None
     time_tune_s: float | None = None  # of a tuned model: all fits and predictions of the search
     n_trials: int | None = None  # how many fits that were, a configuration on an inner fold each
     n_configurations: int | None = None
     tuned_params: dict[str, Any] | None = None  # what was chosen
     peak_memory_bytes: int | None = None
+    peak_memory_above_data_bytes: int | None = None  # what the fit and the predictions added to libraries and data
     threads_effective: int | None = None
+    threads_before: dict[str, int] | None = None  # of each pool, read before the fit and after the last prediction
+    threads_after: dict[str, int] | None = None
+    cpus: list[int] | None = None  # that the worker was pinned to
+    position: int | None = None  # how many cells of the run had begun before this one
     n_workers: int | None = None  # how many workers ran beside each other
 
     @property

@@ -11,28 +11,32 @@ import hashlib
 import random
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench import datasets, features, own_models
+from bench import features, own_models
 from bench.cell import Cell, Row
+from bench.code_version import kernels_digest, model_digest
 from bench.datasets import CLASSIFICATION, Data
 from bench.errors import InputError
 from bench.features.builders import Fold
 from bench.features.cache import LIMIT_BYTES, FeatureCache, Matrices
 from bench.features.keys import key as feature_key
 from bench.findings import finding
+from bench.fitting import Measurement
+from bench.metering import JitClock, Meter
 from bench.names import is_tuned, untuned
 from bench.plan import DatasetInfo, family
+from bench.samples import Samples
 from bench.scores import score
-from bench.splits import derived_seed, split
+from bench.splits import derived_seed
 from bench.suite import OWN_MODEL
-from bench.timing import PeakMemory, median_time, timed
+from bench.timing import timed
 from bench.tuning import inner
 from bench.tuning.search import Budget
 from bench.tuning.space import names as parameter_names
@@ -82,6 +86,7 @@ class _Ready:
 
     time_import_s: float
     time_warmup_s: float | None = None
+    time_jit_s: float | None = None  # of the warm-up; None where nothing was compiled
 
 
 @dataclass(eq=False)
@@ -91,16 +96,17 @@ class Bench:
     context: Context
     on_phase: Callable[..., None] = lambda phase, **more: None  # told what begins: "features", "warm-up", "tuning" or "fit"
     on_trial: Callable[[dict], None] = lambda trial: None  # told of each trial of a search when it has ended
-    _data: dict[str, Data] = field(default_factory=dict)
-    _splits: dict[tuple, list] = field(default_factory=dict)
     _ready: dict[tuple, _Ready] = field(default_factory=dict)
 
     def __post_init__(self):
         folder = self.context.cache_folder
         self._cache = FeatureCache(Path(folder) if folder else None, self.context.cache_limit_bytes)
-        self._hashes: dict[tuple[str, str], str] = {}
+        self._samples = Samples(self.context)
         self._warm: set[str] = set()
         self._inner = inner.Cache()
+        self._meter, self._jit = Meter(), JitClock()
+        self._digest: dict[tuple, dict[str, Any]] = {}
+        self._accounted_s = 0.0
         models = {untuned(m) for m in self.context.models}
         self.own_models = {m: own_models.load(m) for m in sorted(models) if OWN_MODEL.fullmatch(m)}
 
@@ -121,8 +127,8 @@ class Bench:
                 own_models.search_space(name)
         infos = {}
         for name in self.context.dataset_files:
-            data = self._load(name)
-            self._split(name, 0)
+            data = self._samples.load(name)
+            self._samples.split(name, 0)
             infos[name] = DatasetInfo(data.task, *data.X.shape, data.image_shape, dict(data.facts), data.classes[:1000])
         return infos
 
@@ -143,15 +149,15 @@ class Bench:
     def prepare(self, cell: Cell) -> Prepared:
         """Return the matrices of the cell's fold, made now if no cell before needed them."""
         self.on_phase("features")
-        data = self._load(cell.dataset)
-        train, test = self._split(cell.dataset, cell.repeat)[cell.fold]
+        data = self._samples.load(cell.dataset)
+        train, test = self._samples.split(cell.dataset, cell.repeat)[cell.fold]
         feature_set = features.get(cell.feature_set)
         seed = derived_seed(cell.seed, cell.repeat, cell.fold) % 2**31
         backend = self.context.feature_backend
-        y_sha256, split_sha256 = self._sha256(cell.dataset, "y"), features.sha256(train, test)
+        y_sha256, split_sha256 = self._samples.sha256(cell.dataset, "y"), features.sha256(train, test)
         facts = {
             # the samples, and what becomes of them in each fold before any feature set
-            "samples_sha256": f"{self._sha256(cell.dataset, 'X')} {data.preparation!r}",
+            "samples_sha256": f"{self._samples.sha256(cell.dataset, 'X')} {data.preparation!r}",
             "split_sha256": split_sha256,
             "image_shape": data.image_shape,
             "y_train": y_sha256,
@@ -168,8 +174,9 @@ class Bench:
                     warnings.simplefilter("ignore")
                     self._make_features(cell, data, train[_few(data.y[train], data.task)], test[:2])
 
+        digest = feature_key(feature_set, facts)
         matrices = self._cache.get(
-            feature_key(feature_set, facts),
+            digest,
             lambda: self._make_features(cell, data, train, test),
             stored=feature_set.stored,
             warm_up=warm_up,
@@ -181,6 +188,7 @@ class Bench:
             "x_test_sha256": matrices.x_test_sha256,
             "y_sha256": y_sha256,
             "split_sha256": split_sha256,
+            "features_digest": digest,
         }
         return Prepared(data, matrices, train, test, hashes)
 
@@ -210,17 +218,39 @@ class Bench:
             "n_test": len(prepared.test),
             "n_features": prepared.matrices.X_train.shape[1],
         }
+        start, self._accounted_s = time.perf_counter(), 0.0
         try:
+            facts |= self._digests(cell, prepared.data)
             params: dict[str, Any] = {}
             if is_tuned(cell.model):
-                params, found = self._tune(cell, prepared, trials)
+                with self._accounted():
+                    params, found = self._tune(cell, prepared, trials)
                 facts |= found
             facts |= self._measure(cell, prepared, params)
+            facts["time_overhead_s"] = time.perf_counter() - start - self._accounted_s
         except BaseException as e:  # a model may raise anything, SystemExit too; a finding, not a fault of the worker
             if isinstance(e, KeyboardInterrupt):
                 raise
             facts |= finding(e)
         return Row(**cell.__dict__, **facts)
+
+    def _digests(self, cell: Cell, data: Data) -> dict[str, Any]:
+        """Return the hashes of the code of model and kernels, made once per model in a worker."""
+        key = (cell.model, cell.backend, data.task)
+        if key not in self._digest:
+            name = untuned(cell.model)
+            factory = own_models.get_factory(name) if name in self.own_models else None
+            # seed 0 for all folds: what a factory makes of its seed says nothing of the code
+            plain_model = self._build(cell, data, 0)
+            space = self._space(name, data.task) if is_tuned(cell.model) else None
+            self._digest[key] = {
+                "model_digest": model_digest(plain_model, factory, space),
+                "kernels_digest": kernels_digest(cell.backend),
+            }
+        return self._digest[key]
+
+    def _space(self, name: str, task: str) -> Any:
+        return own_models.search_space(name) if name in self.own_models else catalog.get(name).search_space(task)
 
     def _tune(
         self, cell: Cell, prepared: Prepared, trials: Sequence[Mapping[str, Any]]
@@ -230,7 +260,7 @@ class Bench:
         own = name in self.own_models
         # without the model in it: models that share a space, as the two MLPs of 100 do, draw the same configurations
         seed = derived_seed(cell.seed, cell.repeat, cell.fold) % 2**31
-        space = own_models.search_space(name) if own else catalog.get(name).search_space(data.task)
+        space = self._space(name, data.task)
         self._warmed_up(cell, data, prepared.matrices.X_train, data.y[train], seed)
         self.on_phase("tuning")
         self._set_threads(cell.threads)
@@ -274,42 +304,34 @@ class Bench:
         self._set_threads(cell.threads)
         random.seed(seed)
         np.random.seed(seed)
-        memory = PeakMemory()
-        gc.collect()
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            memory.restart()
-            _, time_fit_s = timed(lambda: model.fit(X_train, y_train))
-            y_pred, time_predict_s = timed(lambda: model.predict(X_test))
-            one = X_test[:1].copy()
-            time_predict_one_s = median_time(lambda: model.predict(one))
-            peak = memory.peak()
-            if checkpoint is not None:
-                checkpoint.unlink(missing_ok=True)
-            scores = score(model, data, X_test, y_test, y_pred, np.unique(y_train))
-        pools = thread_pools.effective_threads()
-        wrong = {name: n for name, n in pools.items() if n != cell.threads}
-        if wrong:
-            found = ", ".join(f"{name} ran {n}" for name, n in sorted(wrong.items()))
-            return {
-                "status": "invalid",
-                "message": f"asked for {cell.threads} threads, but {found}: no time of this cell can be trusted",
-                "threads_effective": max(pools.values()),
-            }
+        measurement = Measurement(self._meter, self._jit, cell.threads)
+        with self._accounted():
+            measurement.run(model, X_train, y_train, X_test, first_fold=cell.repeat == cell.fold == 0)
+        if checkpoint is not None:
+            checkpoint.unlink(missing_ok=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scores = score(model, data, X_test, y_test, measurement.y_pred, np.unique(y_train))
+        facts = measurement.facts()
+        if facts["status"] != "ok":
+            return facts
         return {
-            "status": "ok",
+            **facts,
             **scores,
             "n_epochs": _n_epochs(model),
-            "converged": not any(w.category.__name__ == "ConvergenceWarning" for w in caught),
             "time_import_s": ready.time_import_s,
             "time_warmup_s": ready.time_warmup_s,
-            "time_fit_s": time_fit_s + (getattr(model, "resumed_s_", None) or 0.0),
-            "time_fit_resumed_s": getattr(model, "resumed_s_", None),
-            "time_predict_s": time_predict_s,
-            "time_predict_one_s": time_predict_one_s,
-            "peak_memory_bytes": peak,
-            "threads_effective": cell.threads,
+            "time_jit_s": ready.time_jit_s,
         }
+
+    @contextmanager
+    def _accounted(self) -> Iterator[None]:
+        """Count what happens as time that the row tells of; the rest of a cell is the harness's own."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._accounted_s += time.perf_counter() - start
 
     def _checkpoint(self, cell: Cell, model: Any) -> Path | None:
         """Let a network of ours leave its state after each epoch, so that `--resume` goes on inside a long cell."""
@@ -330,12 +352,14 @@ class Bench:
         if key in self._ready:
             return self._ready[key]
         self.on_phase("warm-up")
-        model, time_import_s = timed(lambda: self._build(cell, data, seed))
+        with self._accounted():
+            model, time_import_s = timed(lambda: self._imported(cell, data, seed))
         ready = self._ready[key] = _Ready(self.context.time_import_s + time_import_s)
         some = _few(y, data.task)
+        compiled_s = self._jit.seconds()
         start = time.perf_counter()
         try:
-            with warnings.catch_warnings():
+            with self._accounted(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model.fit(X[some], y[some]).predict(X[some[:2]])
         except MemoryError:
@@ -344,9 +368,16 @@ class Bench:
             # so few samples may rightly be refused; whether the model works is for the real fit to say
             return ready
         ready.time_warmup_s = time.perf_counter() - start
+        ready.time_jit_s = self._jit.seconds() - compiled_s or None
         gc.collect()
         gc.freeze()  # what is loaded now stays: later collections need not look at it
         return ready
+
+    def _imported(self, cell: Cell, data: Data, seed: int) -> Any:
+        """Build a model with all that it imports when it is first built; Numba before its first compilation is counted."""
+        if cell.backend == "numba":
+            import numba  # noqa: F401
+        return self._build(cell, data, seed)
 
     def _build(self, cell: Cell, data: Data, seed: int, params: Mapping[str, Any] | None = None) -> Any:
         name, params = untuned(cell.model), params or {}
@@ -359,30 +390,6 @@ class Bench:
         if name in self.own_models:
             return own_models.build(name, options, params)
         return catalog.get(name).build(data.task, **options).set_params(**params)
-
-    # -- what cells share
-
-    def _load(self, name: str) -> Data:
-        if name not in self._data:
-            data = datasets.load(name, self.context.dataset_files[name], self.context.target)
-            data.X.flags.writeable = False
-            data.y.flags.writeable = False
-            self._data[name] = data
-        return self._data[name]
-
-    def _split(self, name: str, repeat: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        key = (name, repeat)
-        if key not in self._splits:
-            self._splits = {k: v for k, v in self._splits.items() if k[0] != name}  # the last repeat only
-            c = self.context
-            self._splits[key] = split(self._load(name), c.split, c.folds, repeat, c.seed)
-        return self._splits[key]
-
-    def _sha256(self, name: str, part: str) -> str:
-        """Return the hash of all samples (``"X"``) or labels (``"y"``) of a data set, made once."""
-        if (name, part) not in self._hashes:
-            self._hashes[name, part] = features.sha256(getattr(self._load(name), part))
-        return self._hashes[name, part]
 
 
 def _few(y: np.ndarray, task: str) -> np.ndarray:

@@ -30,7 +30,7 @@ def load(name: str) -> OwnModel:
     OwnModel(family='classical', takes_backend=False, has_space=False)
     """
     try:
-        factory = _factory(name)
+        factory = get_factory(name)
     except Exception as e:  # whatever the person's module raises while it is imported is what they must read
         raise InputError(f"model {name!r} cannot be imported: {type(e).__name__}: {e}") from e
     if not callable(factory):
@@ -54,7 +54,7 @@ def search_space(name: str) -> tuple[Mapping[str, Any], ...]:
     """
     from bench.tuning.space import alternatives
 
-    return alternatives(getattr(_factory(name), "space", {}), name)
+    return alternatives(getattr(get_factory(name), "space", {}), name)
 
 
 def build(name: str, options: Mapping[str, Any], params: Mapping[str, Any]) -> Any:
@@ -70,7 +70,7 @@ def build(name: str, options: Mapping[str, Any], params: Mapping[str, Any]) -> A
     >>> build("sklearn.svm:SVC", {"seed": 0}, {"C": 3.0})
     SVC(C=3.0)
     """
-    factory = _factory(name)
+    factory = get_factory(name)
     accepted = _parameters(factory)
     model = factory(**{k: v for k, v in {**options, **params}.items() if k in accepted})
     rest = {k: v for k, v in params.items() if k not in accepted}
@@ -89,10 +89,10 @@ def defaults(name: str, model: Any, parameters: Iterable[str]) -> dict[str, Any]
 
     Examples
     --------
-    >>> defaults("sklearn.svm:SVC", _factory("sklearn.svm:SVC")(), ["C"])
+    >>> defaults("sklearn.svm:SVC", get_factory("sklearn.svm:SVC")(), ["C"])
     {'C': 1.0}
     """
-    of_factory = inspect.signature(_factory(name)).parameters if _parameters(_factory(name)) else {}
+    of_factory = inspect.signature(get_factory(name)).parameters if _parameters(get_factory(name)) else {}
     of_model = model.get_params() if hasattr(model, "get_params") else {}
     found = {}
     for parameter in parameters:
@@ -113,7 +113,14 @@ def _nobody_takes(name: str, parameter: str, known: list[str]) -> str:
     )
 
 
-def _factory(name: str) -> Any:
+def get_factory(name: str) -> Any:
+    """Return the factory that a name stands for.
+
+    Examples
+    --------
+    >>> get_factory("sklearn.svm:SVC").__name__
+    'SVC'
+    """
     module, _, attribute = name.partition(":")
     return getattr(importlib.import_module(module), attribute)
 

@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, log_loss
 
 from bench import calibration, predictions
 from bench.cell import Cell, Row
@@ -37,6 +37,35 @@ def test_ten_thousand_predictions_take_a_few_thousand_characters():
 def test_predictions_without_bound_are_not_kept():
     y_test, y_pred = labels(200_000, 10, share_right=0.0)
     assert predictions.pack(y_pred, y_test, 10) is None
+
+
+class Sure:
+    """Gives the probabilities that it is told to give."""
+
+    def __init__(self, probabilities):
+        self.probabilities = probabilities
+
+    def predict_proba(self, X):
+        return self.probabilities
+
+
+@pytest.mark.parametrize("missing", [None, 2], ids=["all classes", "a class that the test fold lacks"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scores_are_scikit_learns(dtype, missing):
+    y_test, y_pred = labels(300, 5)
+    keep = y_test != missing
+    y_test, y_pred = y_test[keep], y_pred[keep]
+    probabilities = np.random.default_rng(1).dirichlet(np.ones(5), len(y_test)).astype(dtype)
+    probabilities[:5] = np.eye(5)  # some classes are given no chance at all
+    data = Data("d", np.zeros((1, 1), np.float32), y_test, "classification", tuple("abcde"))
+    found = score(Sure(probabilities), data, np.zeros((len(y_test), 1)), y_test, y_pred, np.arange(5))
+    exact = probabilities.astype(np.float64) / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
+    assert found["log_loss"] == pytest.approx(log_loss(y_test, exact, labels=np.arange(5)), rel=1e-12)
+    if missing is None:
+        assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(y_test, y_pred), rel=1e-12)
+    else:  # scikit-learn warns of a class that was only predicted, and leaves it out as we do
+        with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
+            assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(y_test, y_pred), rel=1e-12)
 
 
 BOMB = base64.b64encode(zlib.compress(bytes(10**7))).decode()
