@@ -1,6 +1,6 @@
 """Which cells of two runs changed: their scores, fold by fold, and their times.
 
-Scores are compared on the folds that both runs have, by the corrected resampled t-test (``bench/statistics.py``), the
+Scores are compared on the folds that both runs have, by the corrected resampled t-test (``bench/statistics/``), the
 p-values adjusted by Holm's method, since every model is asked. Times are medians over the same folds; a change counts
 where it is larger than `LEAST_TIME` and the folds agree on it (t-test of the logarithms of the ratios, adjusted alike).
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from bench.cell import Row
 from bench.compare.times import FASTER, SAME, SLOWER, Change
-from bench.statistics import CONFIDENCE, compare_paired, test_train_ratio
+from bench.statistics import CONFIDENCE, compare_paired, holm, test_train_ratio
 
 BETTER, WORSE = "better", "worse"
 ALPHA = 1.0 - CONFIDENCE
@@ -45,22 +45,6 @@ def group(rows: Sequence[Row]) -> dict[str, dict[tuple, Row]]:
             name = f"{row.dataset} {row.feature_set} {row.model} {row.backend} {row.threads}t"
             found.setdefault(name, {})[row.repeat, row.fold, row.seed] = row
     return found
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted by Holm's method.
-
-    Examples
-    --------
-    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
-    [0.03, 0.06, 0.06]
-    """
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        adjusted[i] = largest
-    return adjusted
 
 
 def score_changes(before: dict[str, dict[tuple, Row]], after: dict[str, dict[tuple, Row]]) -> list[ScoreChange]:

@@ -1,4 +1,4 @@
-"""What a handful of folds can say about scores: intervals, paired tests, multiplicity, and what would go unseen.
+"""What a handful of folds can say about scores: intervals, paired tests, and what would go unseen.
 
 Scores of cross-validation folds are not independent: the training sets overlap, so the plain t-test finds differences
 that are not there. Nadeau and Bengio's correction widens the variance of the mean of n folds from ``s^2 / n`` to
@@ -12,9 +12,6 @@ References
 Nadeau, C. and Bengio, Y. (2003). Inference for the generalization error. Machine Learning 52, 239-281.
 Bouckaert, R. and Frank, E. (2004). Evaluating the replicability of significance tests for comparing learning
     algorithms. PAKDD 2004, section 3.3 (repeated k-fold: n counts every fold of every repeat).
-Benjamini, Y. and Hochberg, Y. (1995). Controlling the false discovery rate. J. Royal Statistical Society B 57, 289-300.
-Maurer, W., Hothorn, L. and Lehmacher, W. (1995). Multiple comparisons in drug clinical trials and preclinical assays:
-    a-priori ordered hypotheses. In: Biometrie in der chemisch-pharmazeutischen Industrie 6, 3-18.
 Wilson, E. B. (1927). Probable inference, the law of succession, and statistical inference. JASA 22, 209-212.
 """
 
@@ -217,53 +214,6 @@ def compare_paired(
     return Comparison(mean, mean - half, mean + half, p_value, n, detectable, confidence)
 
 
-def fixed_sequence(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for tests made one after another in an order fixed beforehand.
-
-    Each hypothesis is tested at the full level as long as all before it were rejected; so the adjusted value is the
-    largest so far (Maurer, Hothorn and Lehmacher 1995).
-
-    Examples
-    --------
-    >>> fixed_sequence([0.001, 0.03, 0.2, 0.004])
-    [0.001, 0.03, 0.2, 0.2]
-    """
-    _check_p_values(p_values)
-    adjusted, running = [], 0.0
-    for p in p_values:
-        running = max(running, p)
-        adjusted.append(running)
-    return adjusted
-
-
-def adjust_in_order(p_values: Sequence[float]) -> list[float]:
-    """Adjust the p-values of "worse than the best", given from the simplest contestant to the least simple.
-
-    Two procedures share the error rate by Bonferroni:
-
-    * the walk from the simplest upwards (`fixed_sequence`), which needs no correction as long as it is not stopped.
-      What it passes over is all worse, but for 2.5 % of runs; so it says which is the simplest that is not.
-    * Benjamini and Hochberg's, which also reaches the contestants behind the stop: of those that it calls worse, 2.5 %
-      on average are not. Procedures that allow no error at all among some 90 comparisons would need differences of
-      nine standard deviations with five folds, and call nothing worse.
-
-    A value is ``2 min(walk, Benjamini-Hochberg)``, to be compared with 0.05. The second never rejects what stopped the
-    walk, as its threshold is never above the walk's.
-
-    Examples
-    --------
-    >>> [round(p, 3) for p in adjust_in_order([0.001, 0.02, 0.6, 0.001])]
-    [0.002, 0.04, 1.0, 0.004]
-    """
-    if not p_values:
-        return []
-    from scipy.stats import false_discovery_control
-
-    walk = fixed_sequence(p_values)
-    discoveries = false_discovery_control(p_values, method="bh")
-    return [min(1.0, 2.0 * min(w, float(d))) for w, d in zip(walk, discoveries, strict=True)]
-
-
 def test_train_ratio(n_train: Sequence[int | None], n_test: Sequence[int | None], n_folds: int) -> float:
     """Return ``n_test / n_train`` over the folds; where sizes are not stored, that of ``n_folds``-fold validation.
 
@@ -285,12 +235,6 @@ test_train_ratio.__test__ = False  # pytest collects what begins with "test"; th
 def _check_ratio(ratio: float) -> None:
     if not ratio >= 0.0 or math.isinf(ratio):
         raise ValueError(f"test_train_ratio must be a finite number >= 0, got {ratio}")
-
-
-def _check_p_values(p_values: Sequence[float]) -> None:
-    for p in p_values:
-        if not 0.0 <= p <= 1.0:
-            raise ValueError(f"a p-value lies in 0..1, got {p}")
 
 
 def _two_sided_p(t: float, df: int) -> float:
