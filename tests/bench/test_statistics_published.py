@@ -243,7 +243,8 @@ def test_a_gain_falls_into_the_parts_that_made_it(by_features, by_model, both):
         base, base + by_features + noise[0], base + by_model + noise[1], base + by_features + by_model + both + noise[2], 1 / 9
     )
     assert found.features.difference + found.models.difference == pytest.approx(found.total.difference)
-    for part, truth in ((found.features, by_features + both / 2), (found.models, by_model + both / 2), (found.interaction, both)):
+    truths = by_features + both / 2, by_model + both / 2, both
+    for part, truth in zip((found.features, found.models, found.interaction), truths, strict=True):
         assert part.low <= truth <= part.high
 
 
