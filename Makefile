@@ -6,11 +6,15 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --timeout=600 --numprocesses auto --maxprocesses 4 --dist worksteal
 SOURCES := pyproject.toml setup.py $(wildcard kernels/cython_backend/*.pyx kernels/cython_backend/*.pxi kernels/cython_backend/*.h)
 
-.PHONY: run test test-peers test-all lint clean
+.PHONY: run studies test test-peers test-all lint clean
 
 # Set up, and run the default suite on scikit-learn's embedded digits.
 run: $(VENV)/.installed
 	$(BIN)/depthbench run
+
+# Answer all questions about learning on embedded data (about ten minutes); the page is build/studies/index.html.
+studies: $(VENV)/.installed
+	$(BIN)/depthbench study all --preset S -o build/studies
 
 # Set up, and run all tests but the long ones and the comparisons with PyTorch and ONNX Runtime.
 test: $(VENV)/.installed-dev

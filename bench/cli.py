@@ -19,6 +19,7 @@ from bench.datasets.command import app as data_app
 from bench.errors import InputError
 from bench.micro.command import kernels
 from bench.profiling.command import profile
+from bench.studies.command import study
 
 app = typer.Typer(
     name="depthbench",
@@ -126,7 +127,7 @@ def run(
 def list_(
     what: Annotated[
         str | None,
-        typer.Argument(help="datasets, features, models, architectures, kernels, backends or suites; all if left out"),
+        typer.Argument(help="datasets, features, models, architectures, kernels, backends, suites or studies; all if left out"),
     ] = None,
 ) -> None:
     """List what there is: one name and its line per row."""
@@ -151,6 +152,7 @@ def report(
 app.command(name="profile")(answers_bad_input(profile))
 app.command(name="kernels")(answers_bad_input(kernels))
 app.command(name="compare")(answers_bad_input(compare))
+app.command(name="study")(answers_bad_input(study))
 app.add_typer(data_app, name="data")
 
 

@@ -60,6 +60,12 @@ def _architectures() -> Rows:
     yield from ((pattern, "hidden layers of 100 units, any number of them") for pattern in PATTERNS)
 
 
+def _studies() -> Rows:
+    from bench.studies.catalog import STUDIES
+
+    return ((study.name, study.question) for study in STUDIES)
+
+
 KINDS: dict[str, Callable[[], Rows]] = {
     "datasets": _datasets,
     "features": _features,
@@ -68,6 +74,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "kernels": _kernels,
     "backends": _backends,
     "suites": _suites,
+    "studies": _studies,
 }
 
 

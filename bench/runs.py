@@ -43,10 +43,11 @@ class Target:
     folder: Path
 
 
-def run(suite: Suite, target: Target, console: Console, command: list[str]) -> int:
+def run(suite: Suite, target: Target, console: Console, command: list[str], *, report: bool = True) -> int:
     """Run, or finish, a suite in a folder; return the exit code.
 
-    Rows that are there already are kept, whatever their status: to try failed cells again, start a new run.
+    Rows that are there already are kept, whatever their status: to try failed cells again, start a new run. Without `report`
+    no tables are made of them.
 
     Raises
     ------
@@ -61,10 +62,10 @@ def run(suite: Suite, target: Target, console: Console, command: list[str]) -> i
         "suite": suite.model_dump(mode="json"),
         "environment": machine(),
     }
-    with _signals_interrupt(), store.Writer(target.folder, manifest) as writer:
+    with signals_interrupt(), store.Writer(target.folder, manifest) as writer:
         try:
             _check_same(suite, writer)
-            return _run(suite, writer, console, command)
+            return _run(suite, writer, console, command, report)
         except KeyboardInterrupt:
             n_cells = writer.manifest.get("n_cells", "?")
             console.print(
@@ -84,7 +85,7 @@ def run(suite: Suite, target: Target, console: Console, command: list[str]) -> i
 
 
 @contextmanager
-def _signals_interrupt() -> Iterator[None]:
+def signals_interrupt() -> Iterator[None]:
     """Let Ctrl-C and a polite kill end the run in order, also where a shell started it with Ctrl-C ignored."""
 
     def interrupt(number: int, frame: Any) -> None:
@@ -109,13 +110,13 @@ def _check_same(suite: Suite, writer: store.Writer) -> None:
         raise InputError(f"{writer.folder} holds a run of another suite ({differences}); start a new run for this one")
 
 
-def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str]) -> int:
+def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str], report: bool) -> int:
     if not writer.is_new:
         resumed = [*writer.manifest.get("resumed", []), {"utc": store.utc_now(), "command": command}]
         writer.update_manifest(utc_end=None, resumed=resumed)
     _fetch(suite)
     executor = LocalExecutor(
-        _context(suite, writer.folder / CHECKPOINTS),
+        suite_context(suite, writer.folder / CHECKPOINTS),
         writer.folder / LOGS,
         jobs=suite.jobs,
         timeout_s=suite.timeout_s,
@@ -139,7 +140,9 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
     _remove_empty_logs(writer.folder / LOGS)
     shutil.rmtree(writer.folder / CHECKPOINTS, ignore_errors=True)
     writer.update_manifest(utc_end=store.utc_now())
-    return _report(writer, console)
+    if report:
+        _report(writer, console)
+    return _exit_code(writer)
 
 
 def _fetch(suite: Suite) -> None:
@@ -163,7 +166,8 @@ def _shape(info: dict[str, Any]) -> tuple | None:
     return tuple(info["image_shape"]) if info["image_shape"] else None
 
 
-def _context(suite: Suite, checkpoints: Path | None = None) -> dict[str, Any]:
+def suite_context(suite: Suite, checkpoints: Path | None = None) -> dict[str, Any]:
+    """Return what workers are told of a suite: the `bench.execution.Context` as plain values."""
     return {
         "dataset_files": suite.dataset_files,
         "target": suite.target,
@@ -215,7 +219,7 @@ def show_plan(suite: Suite, console: Console) -> int:
     from bench.execution import Bench, Context
 
     _fetch(suite)
-    bench = Bench(Context(**_context(suite)))
+    bench = Bench(Context(**suite_context(suite)))
     datasets, own_models = bench.check(), bench.own_models
     _say_what_was_inferred(datasets, console)
     cells = plan(suite, own_models)
@@ -238,13 +242,17 @@ def _remove_empty_logs(folder: Path) -> None:
         folder.rmdir()
 
 
-def _report(writer: store.Writer, console: Console) -> int:
-    """Write and print the tables; return the exit code that the rows call for."""
+def _report(writer: store.Writer, console: Console) -> None:
+    """Write and print the tables."""
     from bench import report
 
     report.write_report(writer.folder)
     report.print_table(writer.folder, console)
     console.print(f"{summary(writer.rows)}. {writer.folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _exit_code(writer: store.Writer) -> int:
+    """Return the exit code that the rows call for."""
     statuses = {row.status for row in writer.rows}
     if statuses <= {"skipped"}:
         return NOTHING_RAN
