@@ -48,7 +48,7 @@ def axis(
 
     found: dict[str, Any] = {"shorthand": f"{field}:{kind}", "title": title}
     if kind != "Q":
-        found["axis"] = alt.Axis(labelAngle=0, labelLimit=240)
+        found["axis"] = alt.Axis(labelAngle=0, labelLimit=300)
         found["sort"] = list(sort) if sort is not None else None
         return found
     scale: dict[str, Any] = {"type": "log", "nice": False} if log else {"zero": zero, "nice": domain is None}
@@ -289,6 +289,7 @@ def themed(chart: altair.TopLevelMixin, theme: str) -> dict[str, Any]:
     """Return a chart's Vega-Lite specification with the ink and the colours of a "light" or "dark" page."""
     spec = with_theme(chart.to_dict(), theme)
     spec["config"]["range"] = {"category": list(_PALETTE[theme])}
+    spec["config"]["legend"]["labelLimit"] = 400
     return spec
 
 
