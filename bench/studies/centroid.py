@@ -144,10 +144,10 @@ def verdict(m: Measurements) -> Verdict:
     foot, top = (findings.mean_of(_of(m, model)) for model in ("nearest_centroid", "convnet"))
     outcome = findings.combined([findings.outcome(gain.low, gain.high), "supported" if same else "refuted"])
     answer = (
-        f"To ask which average is nearest and to ask on which side of a hyperplane a sample lies gave {differing} "
-        f"different answers on {n} samples, and a single trained unit is logistic regression ({differing_unit} different "
-        f"answers, weights alike to {findings.number(weights, 1)} of the largest); averages alone get "
-        f"{findings.percent(foot.mean)} of {m['n_classes']} classes right, the ConvNet at the top of the ladder {findings.percent(top.mean)}, a gain of "
+        f"To ask which average is nearest and to ask on which side of a hyperplane a sample lies gave {differing} different "
+        f"answers on {n} samples, and a single trained unit is logistic regression ({differing_unit} different answers, "
+        f"weights alike to {findings.number(weights, 1)} of the largest); averages alone get {findings.percent(foot.mean)} "
+        f"of {m['n_classes']} classes right, the ConvNet at the top of the ladder {findings.percent(top.mean)}, a gain of "
         f"{findings.points(gain.difference)} points."
     )
     return Verdict(outcome, answer, findings.interval_of_points(gain), "ladder")
