@@ -67,6 +67,8 @@ class Context:
     cache_limit_bytes: int = LIMIT_BYTES
     checkpoint_folder: str | None = None  # where trainings of several epochs leave their state
     time_import_s: float = 0.0  # of what every model needs; each adds its own
+    noise_s: float = 0.0  # for the comparison of the machine with itself, before the first cell
+    n_workers: int = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import store
+from bench import noise, store
 from bench.cell import Cell, Row
 from bench.environment import machine
 from bench.errors import InputError
@@ -130,9 +130,12 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
         cells = plan(suite, own_models)
         environment = {**machine(), **checked["environment"]}
         facts = {k: asdict(v) for k, v in datasets.items()}
-        writer.update_manifest(environment=environment, n_cells=len(cells), datasets=facts)
+        found = noise.renewed(writer.manifest, checked.get("noise"))
+        writer.update_manifest(environment=environment, n_cells=len(cells), datasets=facts, **found)
         console.print(f"run {writer.manifest['run_id']} -> {writer.folder}", markup=False, highlight=False, soft_wrap=True)
         _say_what_was_inferred(datasets, console)
+        for warning in noise.warnings_of({"noise": checked.get("noise")}):
+            console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
         if suite.tunes and (fixed := [m for m in suite.models if not is_tuned(m) and not has_space(m, own_models)]):
             text = f"not tuned, for they declare no search space: {', '.join(fixed)}"
             console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -183,6 +186,8 @@ def suite_context(suite: Suite, checkpoints: Path | None = None) -> dict[str, An
         "cache_folder": str(default_folder()),
         "cache_limit_bytes": default_limit(),
         "checkpoint_folder": None if checkpoints is None else str(checkpoints.absolute()),
+        "noise_s": noise.limit_s(),
+        "n_workers": suite.jobs,
     }
 
 

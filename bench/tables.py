@@ -20,11 +20,12 @@ import statistics as stdlib_statistics
 import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.cell import STATUSES, Row
 from bench.names import is_tuned, untuned
+from bench.noise import floor_of, warnings_of
 from bench.statistics import Interval, mean_interval, test_train_ratio, wilson_interval
 
 FoldKey = tuple[int, int, int]  # (seed, repeat, fold)
@@ -130,6 +131,7 @@ class DatasetTable:
     warnings: tuple[str, ...] = ()
     mismatch: HashMismatch | None = None
     labels: Mapping[LineKey, str] = field(default_factory=dict)
+    noise_floor: float | None = None  # the ratio up to which two times are the same (bench/noise.py)
 
     def cell(self, line: LineKey, feature_set: str) -> Summary | None:
         """Return the contestant that stands there, or None where none was planned."""
@@ -232,7 +234,13 @@ def build_tables(rows: Sequence[Row], manifest: Mapping[str, Any] | None = None)
     suite = (manifest or {}).get("suite")
     suite = suite if isinstance(suite, Mapping) else {}
     order = _in_order(by_dataset, suite.get("datasets"))
-    return [_build_table(name, by_dataset[name], suite) for name in order]
+    tables = [_build_table(name, by_dataset[name], suite) for name in order]
+    return [replace(t, noise_floor=floor_of(manifest), warnings=(*t.warnings, *_about_noise(manifest))) for t in tables]
+
+
+def _about_noise(manifest: Mapping[str, Any] | None) -> list[str]:
+    """Say what spoke against the times when the run began."""
+    return [f"When this run began: {text}." for text in warnings_of(manifest)]
 
 
 def _build_table(dataset: str, rows: list[Row], suite: Mapping[str, Any]) -> DatasetTable:

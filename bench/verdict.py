@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.noise import times_as_much
 from bench.simplicity import is_deep, simplicity, uses_learned_features
 from bench.statistics import CONFIDENCE, MIN_FOLDS, POWER, Comparison, adjust_in_order, compare_paired
 from bench.tables import ContestantKey, DatasetTable, FoldKey, Summary
@@ -163,7 +164,7 @@ def _in_words(table: DatasetTable, v: Verdict) -> Verdict:
     sentences = {"simplest": _simplest_sentence(table, v)}
     if v.gain is not None:
         sentences["gain"] = _gain_sentence(table, v)
-        sentences["cost"] = _cost_sentence(v)
+        sentences["cost"] = _cost_sentence(v, table.noise_floor)
     else:
         kind = "deep" if v.best_deep is None else "classical"
         sentences["gain"] = f"No {kind} model finished every fold: what depth gains and costs was not measured."
@@ -226,17 +227,17 @@ def _gain_sentence(table: DatasetTable, v: Verdict) -> str:
     return f"Whether depth gains anything this run cannot tell: {size}{_detectable(gain, table.metric)} {who}"
 
 
-def _cost_sentence(v: Verdict) -> str:
+def _cost_sentence(v: Verdict, floor: float | None) -> str:
     deep, classical = v.best_deep, v.best_classical
     parts = []
     train = deep.time_train_s, classical.time_train_s
     if None not in train:
         counted = {"time_features_s": "features", "time_tune_s": "tuning"}
         included = [word for name, word in counted.items() if any(name in s.times for s in (deep, classical))]
-        parts.append(f"{_against(*train)} to fit" + (f", {' and '.join(included)} included" if included else ""))
+        parts.append(f"{_against(*train, floor)} to fit" + (f", {' and '.join(included)} included" if included else ""))
     predict = deep.times.get("time_predict_s"), classical.times.get("time_predict_s")
     if None not in predict:
-        parts.append(f"{_against(*predict)} to predict a test fold")
+        parts.append(f"{_against(*predict, floor)} to predict a test fold")
     if not parts:
         return "What depth costs was not measured."
     text = f"What depth costs: {'; '.join(parts)}."
@@ -245,11 +246,9 @@ def _cost_sentence(v: Verdict) -> str:
     return text
 
 
-def _against(deep: float, classical: float) -> str:
-    ratio = f" ({deep / classical:.2g} times)" if classical > 0 and deep > 0 else ""
-    if ratio and deep / classical >= 100:
-        ratio = f" ({deep / classical:,.0f} times)"
-    return f"{seconds(deep)} s against {seconds(classical)} s{ratio}"
+def _against(deep: float, classical: float, floor: float | None) -> str:
+    ratio = times_as_much(deep, classical, floor)
+    return f"{seconds(deep)} s against {seconds(classical)} s{f' ({ratio})' if ratio else ''}"
 
 
 def _peers_sentence(table: DatasetTable, v: Verdict) -> str | None:

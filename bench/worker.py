@@ -5,7 +5,8 @@ standard input and answers on the standard output it was born with; what models 
 its log. It never outlives the process that started it: Linux kills it (PR_SET_PDEATHSIG), and everywhere a thread ends
 it when standard input closes.
 
-    -> {"do": "check", "context": ...}   <- {"is": "checked", "datasets": ..., "own_models": ..., "environment": ...}
+    -> {"do": "check", "context": ...}   <- {"is": "checked", "datasets": ..., "own_models": ..., "environment": ...,
+                                             "noise": ...}
     -> {"do": "run", "cell": ..., "trials": [...]}   (the trials of earlier workers on this cell)
                                          <- {"is": "phase", "phase": "features" | "warm-up" | "fit"} ...
                                          <- {"is": "phase", "phase": "tuning", "trial": ...} {"is": "trial", "trial": ...} ...
@@ -116,7 +117,17 @@ def _checked(state: Any) -> dict[str, Any]:
         "datasets": {name: asdict(info) for name, info in state.check().items()},
         "own_models": {name: asdict(model) for name, model in state.own_models.items()},
         "environment": libraries(),
+        "noise": _noise(state.context),
     }
+
+
+def _noise(context: Any) -> dict[str, Any] | None:
+    """Return how far times can be trusted here, where the run wants to know."""
+    if not context.noise_s:
+        return None
+    from bench.selftest.short import look
+
+    return look(context.noise_s, int(sys.argv[2]), context.n_workers)
 
 
 def _run(values: dict[str, Any], trials: list[dict[str, Any]], state: Any, answers: IO[bytes]) -> None:

@@ -78,7 +78,7 @@ def zoo(tmp_path_factory):
         ("killed", "failed", "SIGKILL"),
         ("spins", "timeout", "limit of 4 s"),
         ("sleeps", "timeout", "limit of 4 s"),
-        ("many_threads", "invalid", "threads"),
+        ("many_threads", "invalid", "openmp ran 2 after the fit"),
         ("nan_predictions", "diverged", ""),
         ("too_few_predictions", "failed", ""),
     ],
