@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bench.errors import InputError
 from bench.names import unknown
-from bench.studies import centroid, starts
+from bench.studies import centroid, features, memorise, starts
 from bench.studies.entry import Study
 
 STUDIES: tuple[Study, ...] = (
     centroid.STUDY,
     starts.STUDY,
+    features.STUDY,
+    memorise.STUDY,
 )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,11 +36,14 @@ class Variant:
         Parameters of the estimator; they go before the catalog's.
     n_samples : int, optional
         Learn from this many samples of the training fold only (`FirstSamples`).
+    wrap : callable (estimator, seed) -> estimator, optional
+        Makes another estimator of it: one that sees the samples, or the labels, otherwise than they are.
     """
 
     estimator: str
     params: Mapping[str, Any] = field(default_factory=dict)
     n_samples: int | None = None
+    wrap: Callable[[Any, int], Any] | None = None
 
     @property
     def family(self) -> str:
@@ -69,7 +72,8 @@ class Variant:
     @property
     def __signature__(self) -> inspect.Signature:
         kind = inspect.Parameter.KEYWORD_ONLY
-        return inspect.Signature([inspect.Parameter(name, kind, default=None) for name in self._takes])
+        own = ("seed",) if self.wrap is not None or self.n_samples is not None else ()  # these draw random numbers too
+        return inspect.Signature([inspect.Parameter(name, kind, default=None) for name in dict.fromkeys((*self._takes, *own))])
 
     def __call__(self, **given: Any) -> Any:
         """Return an unfitted estimator; the harness calls this with what the signature names."""
@@ -84,7 +88,10 @@ class Variant:
             entry = catalog.get(self.estimator)
             module, _, name = entry.classifier.partition(":")
             model = getattr(importlib.import_module(module), name)(**{**entry.params, **options, **self.params})
-        return model if self.n_samples is None else FirstSamples(model, self.n_samples, given.get("seed") or 0)
+        seed = given.get("seed") or 0
+        if self.wrap is not None:
+            model = self.wrap(model, seed)
+        return model if self.n_samples is None else FirstSamples(model, self.n_samples, seed)
 
 
 def variant(variants: Mapping[str, Variant], name: str) -> Variant:
