@@ -74,13 +74,12 @@ class RunProgress:
         )
 
 
-def summary(rows: list[Row]) -> str:
-    """Return the count of each status: ``"12 ok, 2 skipped"``.
+def summary(counts: Counter[str]) -> str:
+    """Put the count of each status into words.
 
     Examples
     --------
-    >>> summary([Row("iris", "raw", "lda", "sklearn", 1, 0, fold, 0, status="ok") for fold in range(3)])
-    '3 ok'
+    >>> summary(Counter(ok=12, skipped=2))
+    '12 ok, 2 skipped'
     """
-    counts = Counter(row.status for row in rows)
     return ", ".join(f"{n} {status}" for status, n in counts.most_common()) or "no cells"

@@ -6,10 +6,11 @@ run that can be named and resumed. All rows go through one writer in one process
 
 from __future__ import annotations
 
+import errno
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ from bench.suite import HOW, Suite
 from bench.tuning.trials import TrialLog
 
 DONE, SOME_FAILED, BAD_INPUT, NOTHING_RAN, INTERRUPTED = 0, 1, 2, 3, 130
+
+#: Of a disk that is full or broken, whoever writes to it: the run stops, keeps what it has, and says so.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 #: Below the run folder, while it runs: what workers print.
 LOGS = "logs"
@@ -67,21 +71,30 @@ def run(suite: Suite, target: Target, console: Console, command: list[str], *, r
             _check_same(suite, writer)
             return _run(suite, writer, console, command, report)
         except KeyboardInterrupt:
-            n_cells = writer.manifest.get("n_cells", "?")
-            console.print(
-                f"interrupted: {len(writer.rows)} of {n_cells} cells are in {writer.folder}. Go on with:\n"
-                f"  depthbench run --resume {writer.folder}",
-                markup=False, highlight=False, soft_wrap=True,
-            )  # fmt: skip
+            console.print(f"interrupted: {_how_to_go_on(writer)}", markup=False, highlight=False, soft_wrap=True)
             return INTERRUPTED
         except WorkerError as e:
-            console.print(f"nothing could be run: {e}", markup=False, highlight=False, soft_wrap=True)
-            return NOTHING_RAN
+            what = f"the run stopped: {e}. {_how_to_go_on(writer)}" if len(writer) else f"nothing could be run: {e}"
+            console.print(what, markup=False, highlight=False, soft_wrap=True)
+            return INTERRUPTED if len(writer) else NOTHING_RAN
+        except store.StoreError:  # a full disk, say: the run is to be gone on with
+            raise
+        except OSError as e:
+            if e.errno not in _DISK_ERRORS:
+                raise
+            raise store.StoreError(f"cannot write: {e.strerror}. {_how_to_go_on(writer)}") from e
         except InputError:
-            if writer.is_new and not writer.rows:
+            if writer.is_new and not len(writer):
                 shutil.rmtree(writer.folder / LOGS, ignore_errors=True)
                 writer.discard()
             raise
+
+
+def _how_to_go_on(writer: store.Writer) -> str:
+    n_cells = writer.manifest.get("n_cells", "?")
+    return (
+        f"{len(writer)} of {n_cells} cells are in {writer.folder}. Go on with:\n  depthbench run --resume {writer.folder}"
+    )
 
 
 @contextmanager
@@ -115,37 +128,44 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
         resumed = [*writer.manifest.get("resumed", []), {"utc": store.utc_now(), "command": command}]
         writer.update_manifest(utc_end=None, resumed=resumed)
     _fetch(suite)
-    executor = LocalExecutor(
-        suite_context(suite, writer.folder / CHECKPOINTS),
-        writer.folder / LOGS,
-        jobs=suite.jobs,
-        timeout_s=suite.timeout_s,
-        memory_bytes=suite.memory_bytes,
-        trials=TrialLog(writer.folder),
-    )
-    with executor:
-        checked = executor.check(suite.threads[0])
-        datasets = {k: DatasetInfo(**{**v, "image_shape": _shape(v)}) for k, v in checked["datasets"].items()}
-        own_models = {k: OwnModel(**v) for k, v in checked["own_models"].items()}
-        cells = plan(suite, own_models)
-        environment = {**machine(), **checked["environment"]}
-        facts = {k: asdict(v) for k, v in datasets.items()}
-        found = noise.renewed(writer.manifest, checked.get("noise"))
-        writer.update_manifest(environment=environment, n_cells=len(cells), datasets=facts, **found)
-        console.print(f"run {writer.manifest['run_id']} -> {writer.folder}", markup=False, highlight=False, soft_wrap=True)
-        _say_what_was_inferred(datasets, console)
-        for warning in noise.warnings_of({"noise": checked.get("noise")}):
-            console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
-        if suite.tunes and (fixed := [m for m in suite.models if not is_tuned(m) and not has_space(m, own_models)]):
-            text = f"not tuned, for they declare no search space: {', '.join(fixed)}"
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
-        _run_cells(cells, executor, writer, console, datasets, own_models)
+    with closing(TrialLog(writer.folder)) as trials, _executor(suite, writer, trials) as executor:
+        _plan_and_run(suite, writer, console, executor)
     _remove_empty_logs(writer.folder / LOGS)
     shutil.rmtree(writer.folder / CHECKPOINTS, ignore_errors=True)
     writer.update_manifest(utc_end=store.utc_now())
     if report:
         _report(writer, console)
     return _exit_code(writer)
+
+
+def _executor(suite: Suite, writer: store.Writer, trials: TrialLog) -> LocalExecutor:
+    return LocalExecutor(
+        suite_context(suite, writer.folder / CHECKPOINTS),
+        writer.folder / LOGS,
+        jobs=suite.jobs,
+        timeout_s=suite.timeout_s,
+        memory_bytes=suite.memory_bytes,
+        trials=trials,
+    )
+
+
+def _plan_and_run(suite: Suite, writer: store.Writer, console: Console, executor: LocalExecutor) -> None:
+    checked = executor.check(suite.threads[0])
+    datasets = {k: DatasetInfo(**{**v, "image_shape": _shape(v)}) for k, v in checked["datasets"].items()}
+    own_models = {k: OwnModel(**v) for k, v in checked["own_models"].items()}
+    cells = plan(suite, own_models)
+    environment = {**machine(), **checked["environment"]}
+    facts = {k: asdict(v) for k, v in datasets.items()}
+    found = noise.renewed(writer.manifest, checked.get("noise"))
+    writer.update_manifest(environment=environment, n_cells=len(cells), datasets=facts, **found)
+    console.print(f"run {writer.manifest['run_id']} -> {writer.folder}", markup=False, highlight=False, soft_wrap=True)
+    _say_what_was_inferred(datasets, console)
+    for warning in noise.warnings_of({"noise": checked.get("noise")}):
+        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+    if suite.tunes and (fixed := [m for m in suite.models if not is_tuned(m) and not has_space(m, own_models)]):
+        text = f"not tuned, for they declare no search space: {', '.join(fixed)}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    _run_cells(cells, executor, writer, console, datasets, own_models)
 
 
 def _fetch(suite: Suite) -> None:
@@ -204,7 +224,7 @@ def _run_cells(
     reasons = {c: reason_to_skip(c, datasets[c.dataset], own_models) for c in left}
     applicable = [c for c in left if reasons[c] is None]
     facts = {"run_id": writer.manifest["run_id"], "n_workers": min(executor.jobs, max(1, len(applicable)))}
-    n_failed = sum(row.status not in ("ok", "skipped") for row in writer.rows)
+    n_failed = len(writer) - writer.counts["ok"] - writer.counts["skipped"]
 
     def finish(row: Row) -> None:
         row = replace(row, utc=store.utc_now(), family=row.family or family(row.model, own_models), **facts)
@@ -253,12 +273,12 @@ def _report(writer: store.Writer, console: Console) -> None:
 
     report.write_report(writer.folder)
     report.print_table(writer.folder, console)
-    console.print(f"{summary(writer.rows)}. {writer.folder}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{summary(writer.counts)}. {writer.folder}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _exit_code(writer: store.Writer) -> int:
     """Return the exit code that the rows call for."""
-    statuses = {row.status for row in writer.rows}
+    statuses = set(writer.counts)
     if statuses <= {"skipped"}:
         return NOTHING_RAN
     return DONE if statuses <= {"ok", "skipped"} else SOME_FAILED

@@ -2,13 +2,14 @@
 
     results/runs/<run_id>/
         run.json      what was asked and on which machine; replaced atomically, never edited in place
-        rows.jsonl    one finished cell a line, appended and flushed at once, synced to disk at least every second
+        rows.jsonl    one finished cell a line, appended at once and whole, synced to disk within a second
         run.lock      held by the process that writes (the kernel lets go of it when that process dies)
         holder.json   who that is, for the message that a second one gets
 
-A line counts when it parses; what a crash may leave behind the last good line (half a line, zero bytes after a power
-cut) is passed over by readers and cut off before the next append. Lines are JSON, never pickle: nothing that is read
-here is executed. Neither kernels nor models are imported, so an old run can be read where nothing is compiled.
+A line counts when it parses. What a crash may leave behind the last good line is passed over by readers and cut off before
+the next append, and so are lines that a power cut took out of the middle (zero bytes stand there); their cells are run
+again. Anything else that is not a row is damage by some other hand, and said. Lines are JSON, never pickle: nothing that is
+read here is executed. Neither kernels nor models are imported, so an old run can be read where nothing is compiled.
 """
 
 from __future__ import annotations
@@ -16,22 +17,25 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bench.cell import SCHEMA_VERSION, Row
+from bench.appending import AppendedFile, is_lost, numbered_lines, sync_folder
+from bench.cell import IDENTITY, SCHEMA_VERSION, Row
 from bench.errors import InputError
 from bench.names import suggestion
 
 #: Where runs go when no folder is named, below the current folder.
 RUNS = Path("results") / "runs"
 MANIFEST, ROWS, LOCK, HOLDER = "run.json", "rows.jsonl", "run.lock", "holder.json"
-SYNC_EVERY_S = 1.0
 
+_IDENTITY_TYPES = {name: int if name in ("threads", "repeat", "fold", "seed") else str for name in IDENTITY}
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -106,7 +110,8 @@ def read_run(folder: str | Path) -> Run:
     """
     folder = Path(folder)
     manifest = _read_manifest(folder)
-    rows, _ = _scan(folder / ROWS)
+    rows: list[Row] = []
+    _scan(folder / ROWS, rows.append)
     return Run(str(manifest.get("run_id", folder.name)), folder, manifest, rows)
 
 
@@ -142,40 +147,48 @@ def _parse(line: bytes) -> Row | None:
         if not isinstance(values, dict):
             return None
         row = Row.from_dict(values)
-    except (ValueError, TypeError):  # not JSON, not text, or keys of the identity missing
+    except (ValueError, TypeError, RecursionError):  # not JSON, not text, or keys of the identity missing
         return None
-    return row
+    plain = all(isinstance(getattr(row, name), _IDENTITY_TYPES[name]) for name in IDENTITY)
+    return row if plain and isinstance(row.status, str) else None
 
 
-def _scan(path: Path) -> tuple[list[Row], int]:
-    """Read all rows; return them with the number of bytes up to the end of the last good line."""
+@dataclass(frozen=True)
+class _Scanned:
+    """What stands in a file of rows, the rows themselves apart."""
+
+    identities: set[tuple]
+    good_end: int = 0  # where the last good line ends
+    n_lost: int = 0  # lines before that one that a power cut took
+
+
+def _scan(path: Path, each: Callable[[Row], Any]) -> _Scanned:
+    """Read a file of rows, which may be large, line by line; hand each row to `each`."""
+    identities: set[tuple] = set()
+    good_end = n_lost = n_waiting = 0
+    bad_line = None
     try:
-        content = path.read_bytes()
+        with open(path, "rb") as f:
+            for number, line, end in numbered_lines(f):
+                row = None if is_lost(line) else _parse(line)
+                if row is None:
+                    n_waiting += 1
+                    if not is_lost(line):
+                        bad_line = bad_line or number
+                    continue
+                if bad_line:
+                    raise StoreError(f"{path}, line {bad_line}, is not a row, but rows follow it: the file has been damaged")
+                _check_schema(row.schema_version, f"{path}, line {number},")
+                if row.identity in identities:
+                    raise StoreError(f"{path}, line {number}: this cell stands there twice: {row.identity}")
+                identities.add(row.identity)
+                each(row)
+                good_end, n_lost, n_waiting = end, n_lost + n_waiting, 0
     except FileNotFoundError:
-        return [], 0
+        pass
     except OSError as e:
         raise StoreError(f"cannot read {path}: {e.strerror}") from e
-    rows: list[Row] = []
-    seen: set[tuple] = set()
-    good_end = position = 0
-    bad_line = None
-    for number, line in enumerate(content.splitlines(keepends=True), start=1):
-        position += len(line)
-        if not line.strip():
-            continue
-        row = _parse(line)
-        if row is None:
-            bad_line = bad_line or number
-            continue
-        if bad_line:
-            raise StoreError(f"{path}, line {bad_line}, is not a row, but rows follow it: the file has been damaged")
-        _check_schema(row.schema_version, f"{path}, line {number},")
-        if row.identity in seen:
-            raise StoreError(f"{path}, line {number}: this cell stands there twice: {row.identity}")
-        seen.add(row.identity)
-        rows.append(row)
-        good_end = position
-    return rows, good_end
+    return _Scanned(identities, good_end, n_lost)
 
 
 class Writer:
@@ -250,47 +263,58 @@ class Writer:
             self._replace(MANIFEST, self.manifest)
         else:
             self.manifest = _read_manifest(self.folder)
-        self.rows, good_end = _scan(self.folder / ROWS)
-        self._done = {row.identity for row in self.rows}
-        self._file = open(self.folder / ROWS, "ab")  # noqa: SIM115 (closed in close)
-        self._file.truncate(good_end)
-        if self.rows and not _ends_with_newline(self.folder / ROWS):
-            self._write(b"\n")
-        self._file.flush()
-        self._synced = time.monotonic()
+        self.counts: Counter[str] = Counter()  # status -> rows that stand there
+        scanned = _scan(self.folder / ROWS, lambda row: self.counts.update((row.status,)))
+        self._done = scanned.identities
+        if scanned.n_lost:
+            scanned = self._without_lost_lines(scanned)
+        self._file = AppendedFile(self.folder / ROWS, scanned.good_end)
+        sync_folder(self.folder)
+
+    def _without_lost_lines(self, scanned: _Scanned) -> _Scanned:
+        """Write the good lines anew, so that a finished file is as plain as any other."""
+        path, temporary = self.folder / ROWS, self.folder / f".{ROWS}.new"
+        with open(path, "rb") as old, open(temporary, "wb") as new:
+            for _, line, end in numbered_lines(old):
+                if end <= scanned.good_end and not is_lost(line):
+                    new.write(line)
+            new.flush()
+            os.fsync(new.fileno())
+            good_end = new.tell()
+        os.replace(temporary, path)
+        return _Scanned(scanned.identities, good_end)
 
     def __contains__(self, identity: tuple) -> bool:
         return identity in self._done
 
+    def __len__(self) -> int:
+        return len(self._done)
+
     def append(self, row: Row) -> None:
-        """Add a finished cell; it is in the file when this returns.
+        """Add a finished cell; it is in the file when this returns, and on the disk within a second.
 
         Raises
         ------
         ValueError
             The cell stands there already, or a number is not finite (absent means not measured; NaN means nothing).
         StoreError
-            The disk is full, or the like.
+            The disk is full, or the like. The file holds what it held before.
         """
         if row.identity in self._done:
             raise ValueError(f"this cell is already in {self.folder / ROWS}: {row.identity}")
         line = json.dumps(row.to_dict(), ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
         try:
-            self._write(line + b"\n")
-            self._file.flush()
-            if time.monotonic() - self._synced >= SYNC_EVERY_S:
-                self._sync()
+            self._file.append(line)
         except OSError as e:
-            raise StoreError(f"cannot write to {self.folder / ROWS}: {e.strerror or e}") from e
+            raise self._cannot_write(e) from e
         self._done.add(row.identity)
-        self.rows.append(row)
+        self.counts[row.status] += 1
 
-    def _write(self, data: bytes) -> None:
-        self._file.write(data)
-
-    def _sync(self) -> None:
-        os.fsync(self._file.fileno())
-        self._synced = time.monotonic()
+    def _cannot_write(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"cannot write to {self.folder}: {error.strerror or error}. {len(self._done)} finished cells are in it; "
+            f"when it can be written again, go on with: depthbench run --resume {self.folder}"
+        )
 
     def update_manifest(self, **values: Any) -> None:
         """Set keys of run.json; the file is replaced as a whole."""
@@ -298,30 +322,43 @@ class Writer:
         try:
             self._replace(MANIFEST, self.manifest)
         except OSError as e:
-            raise StoreError(f"cannot write to the folder {self.folder}: {e.strerror or e}") from e
+            raise self._cannot_write(e) from e
 
     def _replace(self, name: str, values: dict[str, Any]) -> None:
         path, temporary = self.folder / name, self.folder / f".{name}.new"
-        with open(temporary, "w", encoding="utf-8") as f:
-            json.dump(values, f, indent=2, ensure_ascii=False)
-            f.write("\n")
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
+        try:
+            with open(temporary, "w", encoding="utf-8") as f:
+                json.dump(values, f, indent=2, ensure_ascii=False)
+                f.write("\n")
+                f.flush()
+                os.fsync(f.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(self.folder)
 
     def close(self) -> None:
-        """Sync and let go of the folder. Does nothing the second time."""
+        """Sync and let go of the folder. Does nothing the second time.
+
+        Raises
+        ------
+        StoreError
+            The last rows may not be on the disk.
+        """
         if self._file.closed:
             return
         try:
-            self._sync()
-        finally:
             self._file.close()
+        except OSError as e:
+            raise self._cannot_write(e) from e
+        finally:
             self._release()
 
     def discard(self) -> None:
         """Take back a new run that has no row: its files go, and its folder if this writer made it."""
-        if not self.is_new or self.rows:
+        if not self.is_new or self._done:
             raise ValueError(f"{self.folder} holds a run that is not ours to remove")
         self._file.close()
         for name in (MANIFEST, ROWS):
@@ -343,12 +380,6 @@ class Writer:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None):
         self.close()
-
-
-def _ends_with_newline(path: Path) -> bool:
-    with open(path, "rb") as f:
-        f.seek(-1, os.SEEK_END)
-        return f.read(1) == b"\n"
 
 
 def is_valid_run_id(name: str) -> bool:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from bench.appending import AppendedFile
 from bench.cell import IDENTITY, Cell
+from bench.errors import InputError
 
 FILE = "tuning.jsonl"
 
@@ -40,18 +43,40 @@ class TrialLog:
 
     def __init__(self, folder: Path):
         self._path = folder / FILE
-        self.trials, good_end = _scan(self._path)
+        self.trials, self._good_end = _scan(self._path)
+        self._file: AppendedFile | None = None
         if self._path.exists():
-            with open(self._path, "r+b") as f:
-                f.truncate(good_end)
+            self._open()
 
     def append(self, cell: Cell, trial: Mapping[str, Any]) -> None:
-        """Add a trial; it is in the file when this returns."""
+        """Add a trial; it is in the file when this returns.
+
+        Raises
+        ------
+        InputError
+            The disk is full, or the like.
+        """
         values = {name: getattr(cell, name) for name in IDENTITY} | dict(trial)
         line = json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
-        with open(self._path, "ab") as f:
-            f.write(line + b"\n")
+        if self._file is None:
+            self._open()
+        try:
+            self._file.append(line)
+        except OSError as e:
+            raise InputError(f"cannot write to {self._path}: {e.strerror or e}") from e
         self.trials.setdefault(cell.identity, []).append(dict(trial))
+
+    def _open(self) -> None:
+        try:
+            self._file = AppendedFile(self._path, self._good_end)
+        except OSError as e:
+            raise InputError(f"cannot write to {self._path}: {e.strerror or e}") from e
+
+    def close(self) -> None:
+        """Put the trials on the disk."""
+        if self._file is not None:
+            with suppress(OSError):  # a trial that is lost is tried again
+                self._file.close()
 
 
 def read(folder: Path) -> Trials:
