@@ -79,6 +79,7 @@ class Row:
     n_test: int | None = None
     n_features: int | None = None
     n_epochs: int | None = None
+    curve: dict[str, list[float | None]] | None = None  # of a network, after some epochs: bench/curves.py
     converged: bool | None = None
     # what the cell saw; of data alone, so that all models of a fold agree
     x_train_sha256: str | None = None

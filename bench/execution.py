@@ -22,6 +22,7 @@ import numpy as np
 from bench import features, own_models
 from bench.cell import Cell, Row
 from bench.code_version import kernels_digest, model_digest
+from bench.curves import Recorder
 from bench.datasets import CLASSIFICATION, Data
 from bench.errors import InputError
 from bench.features.builders import Fold
@@ -33,7 +34,7 @@ from bench.metering import JitClock, Meter
 from bench.names import is_tuned, untuned
 from bench.plan import DatasetInfo, family
 from bench.samples import Samples
-from bench.scores import score
+from bench.scores import quick_score, score
 from bench.splits import derived_seed
 from bench.suite import OWN_MODEL
 from bench.timing import timed
@@ -306,7 +307,8 @@ class Bench:
         self._set_threads(cell.threads)
         random.seed(seed)
         np.random.seed(seed)
-        measurement = Measurement(self._meter, self._jit, cell.threads)
+        recorder = Recorder(model, lambda: quick_score(model, X_test, y_test, data.task))
+        measurement = Measurement(self._meter, self._jit, cell.threads, recorder)
         with self._accounted():
             measurement.run(model, X_train, y_train, X_test, first_fold=cell.repeat == cell.fold == 0)
         if checkpoint is not None:

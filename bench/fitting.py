@@ -11,10 +11,12 @@ from __future__ import annotations
 import gc
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
+from bench.curves import Recorder
 from bench.metering import Cost, JitClock, Meter, latencies
 from bench.timing import PeakMemory, median_time
 from kernels import threads as thread_pools
@@ -33,6 +35,8 @@ class Measurement:
     jit : JitClock
     threads : int
         Asked for.
+    recorder : Recorder, optional
+        Of the fit's curve; what it takes is taken off.
 
     Attributes
     ----------
@@ -42,8 +46,8 @@ class Measurement:
         Warnings of the fit and of all predictions.
     """
 
-    def __init__(self, meter: Meter, jit: JitClock, threads: int):
-        self._meter, self._jit, self._threads = meter, jit, threads
+    def __init__(self, meter: Meter, jit: JitClock, threads: int, recorder: Recorder | None = None):
+        self._meter, self._jit, self._threads, self._recorder = meter, jit, threads, recorder
         self._memory = PeakMemory()
         self.y_pred: Any = None
         self.caught: list[warnings.WarningMessage] = []
@@ -56,7 +60,9 @@ class Measurement:
             warnings.simplefilter("always")
             compiled_s = self._jit.seconds()
             self._memory.restart()
-            _, self._fit = self._meter.measure(lambda: model.fit(X_train, y_train))
+            with self._recorder or nullcontext():
+                _, cost = self._meter.measure(lambda: model.fit(X_train, y_train))
+            self._fit = cost if self._recorder is None else without(cost, self._recorder.spent_s, self._recorder.spent_cpu_s)
             self._fit_jit_s = self._jit.seconds() - compiled_s
             self.y_pred, self._predict = self._meter.measure(lambda: model.predict(X_test))
             one = X_test[:1].copy()
@@ -99,7 +105,21 @@ class Measurement:
             "peak_memory_bytes": self._peak,
             "peak_memory_above_data_bytes": self._above,
             **threads,
+            **(self._recorder.facts() if self._recorder else {}),
         }
+
+
+def without(cost: Cost, time_s: float, cpu_s: float) -> Cost:
+    """Return a cost without what was done beside; of the energy, which nobody divides, the share of the time is taken off.
+
+    Examples
+    --------
+    >>> without(Cost(time_s=2.0, cpu_s=2.0, energy_j=10.0), 0.5, 0.25)
+    Cost(time_s=1.5, cpu_s=1.75, energy_j=7.5)
+    """
+    left = max(0.0, cost.time_s - time_s)
+    energy = None if cost.energy_j is None else cost.energy_j * (left / cost.time_s if cost.time_s > 0 else 1.0)
+    return Cost(left, max(0.0, cost.cpu_s - cpu_s), energy)
 
 
 def wrong_threads(asked: int, before: Mapping[str, int], after: Mapping[str, int]) -> str | None:

@@ -59,6 +59,24 @@ def checked(y_pred: Any, y_test: np.ndarray) -> np.ndarray:
     return y_pred
 
 
+def quick_score(model: Any, X_test: np.ndarray, y_test: np.ndarray, task: str) -> float:
+    """Return accuracy, or R^2, of a model as it stands, in the middle of its training.
+
+    Raises
+    ------
+    ValueError, DivergedError
+        As `checked`; a single target has no R^2.
+    """
+    y_pred = checked(model.predict(X_test), y_test)
+    if task == CLASSIFICATION:
+        return float(np.mean(y_pred == y_test))
+    if len(y_test) < 2:
+        raise ValueError("R^2 is not defined for one sample")
+    spread = y_test - y_test.mean()
+    residual = y_test - y_pred
+    return 1.0 - float(residual @ residual) / (float(spread @ spread) or 1.0)
+
+
 def _classification(model: Any, X_test: np.ndarray, y_test: np.ndarray, y_pred: np.ndarray, classes: np.ndarray):
     # scikit-learn's functions for these two check their inputs for ten times as long as a small cell takes; here both have
     # been checked. tests/bench/test_scores.py holds the values against scikit-learn's.

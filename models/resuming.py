@@ -66,7 +66,7 @@ class Resuming:
             "_no_improvement_count",
         )  # fmt: skip
         values = {
-            "elapsed_s": (self.resumed_s_ or 0.0) + time.perf_counter() - self._started_s,
+            "elapsed_s": (self.resumed_s_ or 0.0) + time.perf_counter() - self._started_s - self._outside_s,
             "optimizer": optimizer,
             "random_rest": rest,
             "history": {name: getattr(self, name) for name in history},

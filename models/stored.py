@@ -21,7 +21,7 @@ FORMAT = "depthbench model 1"
 #: Made on demand, or of use to a running training only.
 _LEFT_OUT = (
     "_inference", "_trainer", "_optimizer", "_generator", "_rate_of", "_checkpoint_key", "_started_s",
-    "_best_parameters",
+    "_best_parameters", "_outside_s", "on_epoch",
 )
 _NUMBERS = (bool, int, float, str, type(None))
 

@@ -8,6 +8,7 @@ made once, and a step is a forward pass, a loss, a backward pass and an update o
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -164,6 +165,10 @@ class StochasticTraining:
     ``_random_state``, and sets ``n_iter_ t_ loss_ loss_curve_ best_loss_ validation_scores_ best_validation_score_``.
     """
 
+    #: Called after each epoch, where it is set; what it takes is no part of the training.
+    on_epoch: Callable[[], None] | None = None
+    _outside_s = 0.0  # spent there
+
     #: Whether a non-finite loss ends training with a DivergenceError (scikit-learn's estimators train on).
     _stops_when_diverging = False
 
@@ -218,6 +223,7 @@ class StochasticTraining:
             self._best_parameters = network.memory.copy()
         order = np.arange(n_samples) if self.shuffle else None
         n_batches = -(-n_samples // batch_size)
+        self._outside_s = 0.0
         try:
             self.n_iter_ = 0
             order = self._resumed(network, order)
@@ -231,6 +237,8 @@ class StochasticTraining:
                 self._count_no_improvement(network, score)
                 self._optimizer.epoch_ends(self.t_)
                 self._epoch_done(network, order)
+                if self.on_epoch is not None:
+                    self._tell_of_epoch()
                 if self._no_improvement_count > self.n_iter_no_change:
                     if self._optimizer.should_stop(self._stopping_message(score is not None), self.verbose):
                         break
@@ -243,6 +251,11 @@ class StochasticTraining:
             self._interrupted()
         if score is not None:
             network.memory[...] = self._best_parameters
+
+    def _tell_of_epoch(self) -> None:
+        start = time.perf_counter()
+        self.on_epoch()
+        self._outside_s += time.perf_counter() - start
 
     def _resumed(self, network: Network, order: np.ndarray | None) -> np.ndarray | None:
         """Take up a training that was cut off, where there is one; return the order of its last epoch."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.report import profiles
+from bench.report import profiles, published
 from bench.report.profiles import StoredProfile
+from bench.report.published import Published
 from bench.statistics import CONFIDENCE, Comparison
 from bench.store import Run, read_run
 from bench.tables import DatasetTable, Summary, build_tables
@@ -51,6 +52,8 @@ class Section:
     tuning: tuple[TuningLine, ...] = ()
     budget: str = ""  # of each search, in words
     about: str = ""  # what must be known of the samples before a score is read, as run.json has it
+    classes: tuple[str, ...] = ()  # their names, where run.json has them
+    published: Published | None = None  # what others published, beside ours
 
     @property
     def dataset(self) -> str:
@@ -133,24 +136,43 @@ def make(run: Run, stored_profiles: tuple[StoredProfile, ...] = (), tried: trial
     """Work out everything a report says of a run."""
     suite = run.manifest.get("suite")
     budget = budget_words(suite if isinstance(suite, Mapping) else {})
-    sections = tuple(
-        Section(
-            table, judge(table, run.manifest), tuning_lines(table, tried), budget, _about(run.manifest, table.dataset)
-        )
-        for table in build_tables(run.rows, run.manifest)
-    )
+    sections = tuple(_section(table, run.manifest, tried, budget) for table in build_tables(run.rows, run.manifest))
     return Report(run, sections, tuple(_provenance(run.manifest)), stored_profiles)
+
+
+def _section(table: DatasetTable, manifest: Mapping[str, Any], tried: trials.Trials | None, budget: str) -> Section:
+    about = _about(manifest, table.dataset)
+    return Section(
+        table=table,
+        verdict=judge(table, manifest),
+        tuning=tuning_lines(table, tried),
+        budget=budget,
+        about=about,
+        classes=_classes(manifest, table.dataset),
+        published=published.beside(table, about),
+    )
 
 
 def _about(manifest: Mapping[str, Any], dataset: str) -> str:
     """Return what the samples are not, or which part of them was drawn; runs of older versions do not say."""
-    found: Any = manifest
-    for key in ("datasets", dataset, "facts"):
-        found = found.get(key) if isinstance(found, Mapping) else None
-    facts = found if isinstance(found, Mapping) else {}
+    facts = _of_dataset(manifest, dataset, "facts")
+    facts = facts if isinstance(facts, Mapping) else {}
     preset = facts.get("preset") if isinstance(facts.get("preset"), Mapping) else {}
     parts = [facts.get("about"), f"preset {preset['name']}" if preset.get("name") in ("S", "M") else None]
     return "; ".join(str(part) for part in parts if part)
+
+
+def _classes(manifest: Mapping[str, Any], dataset: str) -> tuple[str, ...]:
+    names = _of_dataset(manifest, dataset, "classes")
+    return tuple(str(name) for name in names) if isinstance(names, (list, tuple)) else ()
+
+
+def _of_dataset(manifest: Mapping[str, Any], dataset: str, name: str) -> Any:
+    """Return what run.json says of a data set, or None."""
+    found: Any = manifest
+    for key in ("datasets", dataset, name):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
 
 
 def score_text(summary: Summary | None, *, footnotes: bool = False) -> str:

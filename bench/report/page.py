@@ -1,25 +1,24 @@
-"""report.html: one file that opens from file://, asks the network for nothing, and executes nothing that a run holds.
+"""report.html: what a run says, as a page. How it is kept safe and small, `bench.report.shell` says.
 
-The template is escaped throughout (Jinja's autoescape); folds and charts are embedded as JSON whose ``<`` is written
-``\\u003c``, so no name can end the script element; a Content-Security-Policy forbids every request. The Vega library
-stands in the page once, and a chart is drawn when it scrolls into view.
+The table stands in the page as it is read. What is behind it is compressed and opened when it is asked for: for each data
+set a block of cells (other measures, drill-down), a block of charts, and chunks of folds (`bench.report.folds`).
 """
 
 from __future__ import annotations
 
-import json
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from bench.cell import Row
-from bench.figures import charts, kind, shade, slugs, vegalite_version, with_theme
+from bench.calibration import pool
+from bench.figures import charts, run_charts, slugs
+from bench.figures.chart import Chart
+from bench.figures.classes import class_names
+from bench.figures.scores import kind, shade
+from bench.report import folds, shell
 from bench.report.content import TUNING_HEADER, Report, Section, number_text, score_text, tuning_cells
-from bench.tables import DATA_HASHES, Summary
-from bench.tuning.summary import TuningLine, params_words
+from bench.report.published import HEADER as PUBLISHED_HEADER
+from bench.tables import Summary
+from bench.tuning.summary import TuningLine
 from bench.verdict import seconds
-
-HERE = Path(__file__).parent
 
 TOPICS = {
     "best": "Highest score",
@@ -29,16 +28,13 @@ TOPICS = {
     "peers": "Fastest of the best",
     "caution": "Caution",
 }
-CHART_TITLES = {
-    "heatmap": "Mean score by model and feature set",
-    "pareto": "Score against time to train, with the Pareto front",
-}
 #: what the table can show: key -> (label, unit, scale, digits after the point, more is better); without digits, two
 #: significant ones are shown
 MEASURES = {
     "accuracy": ("accuracy", "%", 100, 1, True),
     "balanced_accuracy": ("balanced accuracy", "%", 100, 1, True),
     "log_loss": ("log loss", "", 1, 3, False),
+    "ece": ("expected calibration error", "%", 100, 1, False),
     "r2": ("R²", "", 1, 3, True),
     "rmse": ("RMSE", "", 1, None, False),
     "mae": ("MAE", "", 1, None, False),
@@ -49,71 +45,44 @@ MEASURES = {
     "time_tune_s": ("time to tune", "s", 1, None, False),
     "peak_memory_bytes": ("peak memory", "MB", 1e-6, 0, False),
 }
-#: columns of the drill-down
-FOLD_FIELDS = (
-    "seed", "repeat", "fold", "status", "accuracy", "balanced_accuracy", "log_loss", "r2", "rmse", "mae",
-    "n_train", "n_test", "n_features", "n_epochs", "converged", "time_import_s", "time_warmup_s", "time_features_s",
-    "time_tune_s", "time_fit_s", "time_predict_s", "time_predict_one_s", "peak_memory_bytes", "threads_effective",
-    "n_workers", "n_configurations", "n_trials", "tuned_params", "utc", "message", "traceback",
-)  # fmt: skip
+#: Where a fold of a page of this many cells is looked for: rows.jsonl of the run.
+LEFT_OUT = "The folds of {n} contestants are left out, as the page keeps {limit:.0f} MB of them at most; rows.jsonl holds all."
 
 
 def to_html(report: Report) -> str:
     """Return the whole page."""
-    from markupsafe import Markup
-
     names = slugs([section.dataset for section in report.sections])
-    views = [_view(section, slug) for section, slug in zip(report.sections, names, strict=True)]
-    has_charts = any(view["charts"] for view in views)
-    return _template().render(
+    blocks = shell.Blocks()
+    views = [_view(section, slug, i, blocks) for i, (section, slug) in enumerate(zip(report.sections, names, strict=True))]
+    n_left_out = _add_folds(report, views, blocks)
+    overall = _chart_views("charts", run_charts(report), blocks)
+    return shell.render(
+        "report.html",
+        title=report.title,
+        data={"measures": _measures(), "sections": [view["data"] for view in views]},
+        blocks=blocks,
+        scripts=("report.js",),
+        charts=bool(overall) or any(view["charts"] for view in views),
         report=report,
         views=views,
-        css=Markup(_asset("report.css")),
-        js=Markup(_asset("report.js")),
-        vega=Markup(_vega()) if has_charts else "",
-        data=Markup(
-            embed({"measures": _measures(), "fields": FOLD_FIELDS, "sections": [view["data"] for view in views]})
-        ),
+        overall=overall,
+        published_header=PUBLISHED_HEADER,
+        left_out=LEFT_OUT.format(n=n_left_out, limit=folds.MOST_BYTES / 1e6) if n_left_out else "",
     )
 
 
-def embed(value: Any) -> str:
-    """Return JSON that may stand in a script element, whatever strings it holds.
-
-    Examples
-    --------
-    >>> embed({"name": "</script><b>"})
-    '{"name": "\\\\u003c/script\\\\u003e\\\\u003cb\\\\u003e"}'
-    """
-    text = json.dumps(value, allow_nan=False, ensure_ascii=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
-
-
-def _template():
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html")
-
-
-def _asset(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")
-
-
-@lru_cache(maxsize=1)
-def _vega() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script."""
-    import vl_convert
-
-    return vl_convert.javascript_bundle(vl_version=vegalite_version()).replace("</script", "<\\/script")
+def _add_folds(report: Report, views: list[dict[str, Any]], blocks: shell.Blocks) -> int:
+    """Store the folds of as many cells as there is room for, from the first data set on; return how many were left out."""
+    room, n_left_out = folds.MOST_BYTES, 0
+    for i, (section, view) in enumerate(zip(report.sections, views, strict=True)):
+        cells = []
+        for summary in view.pop("summaries"):
+            n = next((len(row.confusion) for row in summary.rows if isinstance(row.confusion, list)), 0)
+            cells.append((summary, class_names(section, n)))
+        names, room = folds.add(blocks, f"folds-{i}", cells, room) if room >= 0 else ([], room)
+        view["data"] |= {"chunks": names, "chunk": folds.CHUNK}
+        n_left_out += max(0, len(cells) - len(names) * folds.CHUNK)
+    return n_left_out
 
 
 def _measures() -> dict[str, dict[str, Any]]:
@@ -121,18 +90,27 @@ def _measures() -> dict[str, dict[str, Any]]:
     return {name: dict(zip(keys, values, strict=True)) for name, values in MEASURES.items()}
 
 
-def _view(section: Section, slug: str) -> dict[str, Any]:
+def _chart_views(block: str, found: dict[str, Chart], blocks: shell.Blocks) -> list[dict[str, Any]]:
+    """Store charts in a block, and return what the template needs to know of them."""
+    if found:
+        blocks.add(block, {name: shell.chart_block(chart) for name, chart in found.items()})
+    return [
+        {"name": name, "block": block, "title": c.title, "about": c.about, "min_width": c.min_width, "wide": c.wide}
+        for name, c in found.items()
+    ]
+
+
+def _view(section: Section, slug: str, i: int, blocks: shell.Blocks) -> dict[str, Any]:
     """Return what the template needs to know about a data set, ready to set."""
     table = section.table
     cells: list[dict[str, Any]] = []
-    hashes: dict[str, int] = {}
-    lines = [_line(section, line, cells, hashes) for line in table.lines]
-    there = (summary for line in table.lines for summary in section.cells(line) if summary is not None)
-    places = {summary.key: i for i, summary in enumerate(there)}
+    lines = [_line(section, line, cells) for line in table.lines]
+    summaries = [summary for line in table.lines for summary in section.cells(line) if summary is not None]
+    places = {summary.key: place for place, summary in enumerate(summaries)}
     for line in section.tuning:
         cells[places[line.tuned.key]]["tried"] = _tried(line)
-    found = charts(section)
     measured = [m for m in MEASURES if any(m in cell["values"] for cell in cells)]
+    blocks.add(f"cells-{i}", cells)
     return {
         "slug": slug,
         "section": section,
@@ -142,14 +120,14 @@ def _view(section: Section, slug: str) -> dict[str, Any]:
         "measures": [(m, MEASURES[m][0]) for m in measured],
         "tuning_header": TUNING_HEADER,
         "tuning": [(tuning_cells(line), line.chosen, places[line.tuned.key]) for line in section.tuning],
-        "charts": [(name, CHART_TITLES[name]) for name in found],
+        "charts": _chart_views(f"charts-{i}", charts(section), blocks),
+        "summaries": summaries,
         "data": {
             "dataset": table.dataset,
             "metric": table.metric,
             "nFeatures": len(table.feature_sets),
-            "cells": cells,
-            "charts": {name: _themed(chart.to_dict()) for name, chart in found.items()},
-            "hashes": list(hashes),
+            "cells": f"cells-{i}",
+            "scored": any(table.metric in cell["values"] for cell in cells),
         },
     }
 
@@ -159,19 +137,13 @@ def _topic(topic: str, text: str) -> tuple[str, str]:
     return TOPICS[topic], text.removeprefix(f"{TOPICS[topic]}: ")
 
 
-def _themed(spec: dict[str, Any]) -> dict[str, Any]:
-    """Return a chart with the configurations of both themes beside it; the page's script takes one."""
-    config = {theme: with_theme({}, theme)["config"] for theme in ("light", "dark")}
-    return {"spec": {name: value for name, value in spec.items() if name != "config"}, "config": config}
-
-
-def _line(section: Section, line: tuple, cells: list, hashes: dict[str, int]) -> dict[str, Any]:
+def _line(section: Section, line: tuple, cells: list) -> dict[str, Any]:
     summaries = section.cells(line)
     best = section.at_best(line)
     return {
         "label": section.table.labels[line],
         "family": next((s.family for s in summaries if s and s.family), None),
-        "cells": [None if s is None else _cell(section, s, cells, hashes) for s in summaries],
+        "cells": [None if s is None else _cell(section, s, cells) for s in summaries],
         "fit": seconds(best.times.get("time_fit_s")) if best else "",
         "predict": seconds(best.times.get("time_predict_s")) if best else "",
         "fit_s": best.times.get("time_fit_s", "") if best else "",
@@ -181,10 +153,12 @@ def _line(section: Section, line: tuple, cells: list, hashes: dict[str, int]) ->
     }
 
 
-def _cell(section: Section, summary: Summary, cells: list, hashes: dict[str, int]) -> dict[str, Any]:
-    """Return a table cell for the template, and put its folds among those that the page's script reads."""
+def _cell(section: Section, summary: Summary, cells: list) -> dict[str, Any]:
+    """Return a table cell for the template, and put what is behind it among the cells that the page's script reads."""
     index = len(cells)
     values = {**summary.means, **summary.times}
+    if (calibration := pool(row.calibration for row in summary.scored_rows)) is not None:
+        values["ece"] = calibration.ece
     if summary.peak_memory_bytes is not None:
         values["peak_memory_bytes"] = summary.peak_memory_bytes
     quality = shade(summary)
@@ -193,12 +167,10 @@ def _cell(section: Section, summary: Summary, cells: list, hashes: dict[str, int
             "name": section.table.name(summary),
             "kind": kind(summary),
             "about": _about(section, summary),
-            "values": values,
+            "values": {name: float(f"{value:.6g}") for name, value in values.items()},
             "text": score_text(summary),
-            "shade": quality,
+            "shade": None if quality is None else round(quality, 3),
             "notes": [note.text for note in section.table.footnotes if note.number in summary.footnotes],
-            "folds": [_fold(row) for row in summary.rows],
-            "hashes": [[_intern(getattr(row, name), hashes) for name in DATA_HASHES] for row in summary.rows],
         }
     )
     text = number_text(summary) if summary.interval is not None else score_text(summary)
@@ -234,11 +206,6 @@ def _about(section: Section, summary: Summary) -> list[tuple[str, str]]:
     return facts
 
 
-def _fold(row: Row) -> list[Any]:
-    words = {"tuned_params": None if row.tuned_params is None else params_words(row.tuned_params)}
-    return [words.get(name, getattr(row, name)) for name in FOLD_FIELDS]
-
-
 def _tried(line: TuningLine) -> list[tuple[Any, ...]]:
     """Return what was tried, a configuration a row, as the page's script sets it."""
     digits, scale = (1, 100) if line.tuned.metric == "accuracy" else (3, 1)
@@ -254,8 +221,3 @@ def _tried(line: TuningLine) -> list[tuple[Any, ...]]:
         )
         for tried in line.tried
     ]
-
-
-def _intern(value: str | None, hashes: dict[str, int]) -> int | None:
-    """Return the number of a hash: each stands in the page once, though many rows share it."""
-    return None if value is None else hashes.setdefault(str(value), len(hashes))

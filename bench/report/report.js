@@ -1,15 +1,7 @@
-// Sorting, filtering, drill-down and charts of report.html. Names and messages only ever enter as textContent.
+// Sorting, filtering and drill-down of report.html. Names and messages only ever enter as textContent.
 "use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
-
-  const make = (tag, text, attributes = {}) => {
-    const node = document.createElement(tag);
-    if (text !== undefined && text !== null) node.textContent = text;
-    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-    return node;
-  };
+  const { data, make, grid } = page;
   const format = (value, measure) => {
     if (value === undefined || value === null) return "";
     if (typeof value !== "number" || !measure) return String(value);
@@ -17,6 +9,28 @@
     if (measure.digits !== null) return scaled.toFixed(measure.digits);
     if (scaled !== 0 && Math.abs(scaled) < 1e-5) return scaled.toExponential(1);
     return scaled === 0 ? "0" : Math.abs(scaled) >= 100 ? scaled.toFixed(0) : Number(scaled.toPrecision(2)).toString();
+  };
+
+  // what a field of a row is called, and how its values are written
+  const LABELS = {
+    time_import_s: "import, s", time_warmup_s: "warm-up, s", time_fit_s: "fit, s", time_predict_s: "predict test fold, s",
+    time_features_s: "features, s", time_tune_s: "tuning, s", time_fit_resumed_s: "of it before resuming, s",
+    threads_effective: "threads in effect", n_workers: "workers", n_train: "training samples", n_test: "test samples",
+    n_features: "columns", n_epochs: "epochs", n_trials: "trials", n_configurations: "configurations",
+  };
+  const SCORES = ["accuracy", "balanced_accuracy", "log_loss", "r2", "rmse", "mae"];
+  const label = (field) => {
+    if (LABELS[field]) return LABELS[field];
+    const about = data.measures[field];
+    if (about) return `${about.label}${about.unit ? `, ${about.unit}` : ""}`;
+    const [, name, unit] = /^(.*?)(?:_(s|bytes|joules))?$/.exec(field.replaceAll(".", " "));
+    return `${name.replaceAll("_", " ")}${unit ? `, ${unit === "bytes" ? "MB" : unit === "joules" ? "J" : "s"}` : ""}`;
+  };
+  const word = (field, value) => {
+    const about = data.measures[field];
+    if (about) return format(value, about);
+    const scale = field.endsWith("_bytes") ? 1e-6 : 1;
+    return typeof value === "number" && !Number.isInteger(value * scale) ? format(value, { scale, digits: null }) : format(value);
   };
 
   // -- one data set ---------------------------------------------------------------------------------------------------
@@ -60,13 +74,15 @@
       body.append(...[...original].sort(compare));
     };
 
-    const applyMeasure = () => {
+    const applyMeasure = async () => {
       const name = measure.value;
       const about = data.measures[name];
-      const values = content.cells.map((cell) => cell.values[name]).filter((value) => value !== undefined);
+      const cells = await page.block(content.cells);
+      if (name !== measure.value) return; // another was chosen meanwhile
+      const values = cells.map((cell) => cell.values[name]).filter((value) => value !== undefined);
       const [low, high] = [Math.min(...values), Math.max(...values)];
       for (const td of table.querySelectorAll("td[data-cell]")) {
-        const cell = content.cells[Number(td.dataset.cell)];
+        const cell = cells[Number(td.dataset.cell)];
         const value = cell.values[name];
         const button = td.querySelector(".open");
         if (!td.original) td.original = { nodes: [...button.childNodes], value: td.dataset.value };
@@ -99,16 +115,16 @@
     });
     body.addEventListener("click", (event) => {
       const button = event.target.closest(".open");
-      if (button) drill(content, content.cells[Number(button.closest("td").dataset.cell)]);
+      if (button) drill(content, Number(button.closest("td").dataset.cell));
     });
     section.querySelector(".controls").addEventListener("submit", (event) => event.preventDefault());
     find.addEventListener("input", applyFilter);
     if (family) family.addEventListener("change", applyFilter);
     if (measure) measure.addEventListener("change", applyMeasure);
-    section.querySelectorAll(".tuning .open").forEach((button) => button.addEventListener("click", () => drill(content, content.cells[Number(button.dataset.cell)])));
+    section.querySelectorAll(".tuning .open").forEach((button) => button.addEventListener("click", () => drill(content, Number(button.dataset.cell))));
     // browsers keep what was typed when a page is loaded again
     applyFilter();
-    if (measure && measure.value !== content.metric && content.cells.some((cell) => content.metric in cell.values)) applyMeasure();
+    if (measure && measure.value !== content.metric && content.scored) applyMeasure();
   };
 
   const shade = (value, low, high, more) => {
@@ -119,62 +135,88 @@
 
   // -- drill-down: one cell and its folds -----------------------------------------------------------------------------
   const dialog = document.getElementById("drill");
-  const LABELS = { threads_effective: "threads", n_workers: "workers", n_train: "train", n_test: "test", n_features: "features", n_epochs: "epochs", time_import_s: "import", time_warmup_s: "warm-up" };
 
-  const drill = (content, cell) => {
+  const drill = async (content, index) => {
+    const cell = (await page.block(content.cells))[index];
+    const chunk = content.chunks[Math.floor(index / content.chunk)];
+    const stored = chunk === undefined ? null : await page.block(chunk);
     document.getElementById("drill-title").textContent = `${cell.name} (${content.dataset})`;
     const facts = make("dl", null, { class: "facts" });
-    for (const [label, text] of cell.about) {
+    for (const [name, text] of cell.about) {
       const pair = make("div");
-      pair.append(make("dt", label), make("dd", text));
+      pair.append(make("dt", name), make("dd", text));
       facts.append(pair);
     }
     const parts = [facts];
     for (const note of cell.notes) parts.push(make("p", note));
-    parts.push(foldTable(cell));
+    if (stored === null) parts.push(make("p", "Its folds are not in this page, which would be too large with them; rows.jsonl holds them."));
+    else parts.push(...foldParts(content, stored, stored.cells[index % content.chunk]));
     if (cell.tried && cell.tried.length) parts.push(triedTable(cell));
-    parts.push(hashTable(content, cell));
-    const fields = data.fields;
-    cell.folds.forEach((fold) => {
-      const trace = fold[fields.indexOf("traceback")];
-      if (!trace) return;
-      const details = make("details");
-      details.append(make("summary", `Traceback of repeat ${fold[fields.indexOf("repeat")]}, fold ${fold[fields.indexOf("fold")]}`), make("pre", trace));
-      parts.push(details);
-    });
     document.getElementById("drill-body").replaceChildren(...parts);
     dialog.showModal();
     dialog.scrollTop = 0;
   };
 
-  const grid = (caption, header, rows) => {
-    const table = make("table");
-    table.append(make("caption", caption));
-    const head = make("tr");
-    header.forEach((text) => head.append(make("th", text, { scope: "col" })));
-    table.createTHead().append(head);
-    const body = table.createTBody();
-    for (const cells of rows) {
-      const row = make("tr");
-      cells.forEach((node, i) => {
-        if (i > 0) { const td = make("td"); td.append(node); row.append(td); }
-        else { const th = make("th", null, { scope: "row" }); th.append(node); row.append(th); }
-      });
-      body.append(row);
+  const foldParts = (content, stored, cell) => {
+    const folds = cell.folds.map((values) => Object.fromEntries(stored.fields.map((name, i) => [name, values[i]]).filter(([, value]) => value !== null && value !== undefined)));
+    const name = (fold) => (folds.some((f) => f.repeat > 0) ? `${fold.repeat} / ${fold.fold}` : String(fold.fold));
+    const parts = [dots(content, folds, name), foldTable(folds, name), ledgerTable(folds, name)];
+    if (cell.confused && cell.confused.length) {
+      const details = make("details");
+      details.append(make("summary", "What it mistook for what"), grid("Samples of all test folds, the most frequent mistakes first", ["true class", "taken for", "samples", "of the true class"], cell.confused.map((row) => row.map(String))));
+      parts.push(details);
     }
-    const scroll = make("div", null, { class: "scroll", tabindex: "0", role: "region", "aria-label": caption });
-    scroll.append(table);
-    return scroll;
+    parts.push(hashTable(stored, cell, folds));
+    folds.filter((fold) => fold.traceback).forEach((fold) => {
+      const details = make("details");
+      details.append(make("summary", `Traceback of repeat ${fold.repeat}, fold ${fold.fold}`), make("pre", fold.traceback));
+      parts.push(details);
+    });
+    return parts.filter((part) => part !== null);
   };
 
-  const foldTable = (cell) => {
-    const shown = data.fields.map((name, i) => [name, i]).filter(([name, i]) => name !== "traceback" && cell.folds.some((fold) => fold[i] !== null));
-    const label = (name) => {
-      const about = data.measures[name];
-      return about ? `${about.label.replace("time to make the features", "features")}${about.unit ? `, ${about.unit}` : ""}` : LABELS[name] || name.replaceAll("_", " ");
+  // the raw samples as dots, fold by fold: score, fit, predict; the tables below hold the same numbers
+  const dots = (content, folds, name) => {
+    const strips = [content.metric, "time_fit_s", "time_predict_s"].map((field) => [field, folds.filter((f) => typeof f[field] === "number")]).filter(([, found]) => found.length > 1);
+    if (!strips.length) return null;
+    const box = make("div", null, { class: "strips", "aria-hidden": "true" });
+    for (const [field, found] of strips) {
+      const values = found.map((f) => f[field]);
+      const [low, high] = [Math.min(...values), Math.max(...values)];
+      const strip = make("div", null, { class: "strip" });
+      const line = make("span", null, { class: "line" });
+      found.forEach((fold) => line.append(make("i", null, { style: `left:${high > low ? (100 * (fold[field] - low)) / (high - low) : 50}%`, title: `fold ${name(fold)}: ${word(field, fold[field])}` })));
+      strip.append(make("span", label(field), { class: "what" }), make("span", word(field, low), { class: "end" }), line, make("span", word(field, high)));
+      box.append(strip);
+    }
+    return box;
+  };
+
+  const foldTable = (folds, name) => {
+    const fields = ["status", ...SCORES, "time_fit_s", "time_predict_s", "n_epochs", "converged", "tuned_params", "utc", "message"].filter((field) => folds.some((f) => field in f));
+    const rows = folds.map((fold) => [name(fold), ...fields.map((field) => word(field, fold[field]))]);
+    return grid("Every fold of this cell, as measured", [folds.some((f) => f.repeat > 0) ? "repeat / fold" : "fold", ...fields.map(label)], rows);
+  };
+
+  // everything else that was measured, a quantity a line, its median first
+  const ledgerTable = (folds, name) => {
+    const shown = new Set([...SCORES, "converged", "repeat", "fold", "status", "tuned_params", "utc", "message", "traceback"]);
+    const fields = [];
+    for (const fold of folds) for (const field of Object.keys(fold)) if (!shown.has(field) && !fields.includes(field)) fields.push(field);
+    if (!fields.length) return null;
+    const times = (field) => (field.startsWith("time") || field.startsWith("latency") ? 1 : /bytes|joules|cpu/.test(field) ? 2 : 3);
+    fields.sort((a, b) => times(a) - times(b));
+    const median = (field) => {
+      const values = folds.map((f) => f[field]).filter((v) => typeof v === "number").sort((a, b) => a - b);
+      if (!values.length) return "";
+      const half = Math.floor(values.length / 2);
+      return word(field, values.length % 2 ? values[half] : (values[half - 1] + values[half]) / 2);
     };
-    const rows = cell.folds.map((fold) => shown.map(([name, i]) => format(fold[i], data.measures[name])));
-    return grid("Every fold of this cell, as measured", shown.map(([name]) => label(name)), rows);
+    const details = make("details");
+    const rows = fields.map((field) => [label(field), median(field), ...folds.map((fold) => word(field, fold[field]))]);
+    details.append(make("summary", "The ledger: all that was measured, fold by fold"), grid("The median over the folds, then each fold", ["quantity", "median", ...folds.map((fold) => `fold ${name(fold)}`)], rows));
+    details.open = true;
+    return details;
   };
 
   const triedTable = (cell) => {
@@ -184,12 +226,11 @@
     return details;
   };
 
-  const hashTable = (content, cell) => {
-    const at = (name) => data.fields.indexOf(name);
-    const rows = cell.folds.map((fold, i) => [
-      `${fold[at("repeat")]} / ${fold[at("fold")]}`,
+  const hashTable = (stored, cell, folds) => {
+    const rows = folds.map((fold, i) => [
+      `${fold.repeat} / ${fold.fold}`,
       ...cell.hashes[i].map((index) => {
-        const whole = index === null ? "" : content.hashes[index];
+        const whole = index === null ? "" : stored.hashes[index];
         return make("code", whole.slice(0, 12) || "–", { title: whole });
       }),
     ]);
@@ -200,23 +241,6 @@
 
   dialog.querySelector(".close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-
-  // -- charts: drawn when they come into view, again when the theme changes ----------------------------------------------
-  const draw = (node) => {
-    const content = data.sections[Number(node.closest("[data-section]").dataset.section)];
-    const { spec, config } = content.charts[node.dataset.chart];
-    const options = { actions: { export: true, source: false, compiled: false, editor: false }, renderer: "svg", config: config[dark.matches ? "dark" : "light"], tooltip: { theme: dark.matches ? "dark" : "light" } };
-    window.vegaEmbed(node, JSON.parse(JSON.stringify(spec)), options).then(() => { node.dataset.drawn = "yes"; });
-  };
-  const charts = [...document.querySelectorAll(".chart")];
-  if (window.vegaEmbed) {
-    const watch = new IntersectionObserver((entries) => {
-      for (const entry of entries) if (entry.isIntersecting) { watch.unobserve(entry.target); draw(entry.target); }
-    }, { rootMargin: "400px" });
-    charts.forEach((node) => watch.observe(node));
-    dark.addEventListener("change", () => charts.filter((node) => node.dataset.drawn).forEach(draw));
-    window.addEventListener("beforeprint", () => charts.filter((node) => !node.dataset.drawn).forEach(draw));
-  }
 
   document.querySelectorAll("[data-section]").forEach(setUp);
 })();

@@ -7,7 +7,7 @@
   const draw = (node) => {
     const { spec, config } = charts[node.dataset.chart];
     const theme = dark.matches ? "dark" : "light";
-    const options = { actions: false, renderer: "svg", config: config[theme], tooltip: { theme } };
+    const options = { actions: false, renderer: "svg", ast: true, config: config[theme], tooltip: { theme } };
     window.vegaEmbed(node, JSON.parse(JSON.stringify(spec)), options).then(() => { node.dataset.drawn = "yes"; });
   };
   if (!window.vegaEmbed) return;

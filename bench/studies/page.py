@@ -7,12 +7,10 @@ escaped, charts as data that Vega draws when they come into view, in light or da
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bench.figures import vegalite_version
-from bench.report.page import embed
+from bench.report.shell import embed, library, policy
 from bench.studies import charts
 from bench.studies.entry import OUTCOMES, Figure
 from bench.studies.writing import Finished, provenance
@@ -44,14 +42,16 @@ def to_html(studies: Sequence[Finished], missing: Mapping[str, str]) -> str:
     views = [_view(found) for found in studies]
     specs = {key: spec for view in views for key, spec in view["specs"].items()}
     css = (HERE.parent / "report" / "report.css").read_text(encoding="utf-8")
+    js, vega = (HERE / "page.js").read_text(encoding="utf-8"), library().replace("</script", "<\\/script") if specs else ""
     return environment.get_template("page.html").render(
         views=views,
         missing=missing,
         words=WORDS,
         counts=[(WORDS[o], sum(v["found"].verdict.outcome == o for v in views)) for o in OUTCOMES],
         css=Markup(css + (HERE / "page.css").read_text(encoding="utf-8")),
-        js=Markup((HERE / "page.js").read_text(encoding="utf-8")),
-        vega=Markup(_vega()) if specs else "",
+        policy=policy([js, vega]),
+        js=Markup(js),
+        vega=Markup(vega),
         data=Markup(embed(specs)),
     )
 
@@ -72,11 +72,3 @@ def _spec(figure: Figure) -> dict[str, Any]:
     """Return a chart with the configurations of both themes beside it; the page's script takes one."""
     spec = {key: value for key, value in figure.chart.to_dict().items() if key != "config"}
     return {"spec": spec, "config": {theme: charts.themed(figure.chart, theme)["config"] for theme in ("light", "dark")}}
-
-
-@lru_cache(maxsize=1)
-def _vega() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script."""
-    import vl_convert
-
-    return vl_convert.javascript_bundle(vl_version=vegalite_version()).replace("</script", "<\\/script")

@@ -1,0 +1,109 @@
+"""Charts of a run: Altair charts on plain lists, which embed in the page as data and draw as SVG and PNG without a browser.
+
+scores.py    heat map; scores against time to train, with the Pareto front
+curves.py    scores against time, epoch by epoch, with one-shot fits beside; learning curves
+classes.py   confusion matrices; reliability diagram
+ranks.py     critical-difference diagram, over data sets
+theme.py     ink and colours     chart.py   what a chart is, shared axes
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from bench.figures.chart import Chart
+from bench.figures.theme import vegalite_version, with_theme
+
+if TYPE_CHECKING:
+    from bench.report.content import Report, Section
+
+__all__ = ["Chart", "charts", "draw", "drawn", "left_out", "run_charts", "slugs"]
+
+#: Pictures of so many data sets are drawn, the first; a page holds the charts of all.
+MOST_DATASETS = 12
+#: Charts of all data sets together begin with this; no data set's slug does, as it has no dot.
+ALL = "all"
+
+
+def charts(section: Section) -> dict[str, Chart]:
+    """Return the charts that a data set has numbers for, by name."""
+    from bench.figures.classes import confusion_charts, reliability_chart
+    from bench.figures.curves import learning_chart, loss_chart, time_to_score_chart
+    from bench.figures.scores import heat_map, pareto_chart
+
+    found = [
+        heat_map(section), pareto_chart(section), time_to_score_chart(section), learning_chart(section),
+        loss_chart(section), *confusion_charts(section), reliability_chart(section),
+    ]  # fmt: skip
+    return {chart.name: chart for chart in found if chart is not None}
+
+
+def run_charts(report: Report) -> dict[str, Chart]:
+    """Return the charts over several data sets, by name."""
+    from bench.figures.curves import samples_charts
+
+    return {chart.name: chart for chart in samples_charts(report.sections)}
+
+
+def draw(report: Report) -> dict[str, bytes]:
+    """Return the content of each figure file: ``<data set>-<chart>.svg`` and ``.png``."""
+    files: dict[str, bytes] = {}
+    names = slugs([s.dataset for s in report.sections])
+    for name, chart in run_charts(report).items():
+        files |= drawn(f"{ALL}-{name}", chart, "All data sets")
+    for slug, section in list(zip(names, report.sections, strict=True))[:MOST_DATASETS]:
+        for name, chart in charts(section).items():
+            files |= drawn(f"{slug}-{name}", chart, section.dataset)
+    return files
+
+
+def left_out(report: Report) -> int:
+    """Return how many data sets have no pictures."""
+    return max(0, len(report.sections) - MOST_DATASETS)
+
+
+def drawn(stem: str, chart: Chart, of: str) -> dict[str, bytes]:
+    """Return a chart as the files ``<stem>.svg`` and ``<stem>.png``, on white; nothing is fetched for them."""
+    import vl_convert
+
+    picture = chart.chart.properties(title=f"{of}: {chart.title[:1].lower()}{chart.title[1:]}", width=chart.file_width)
+    spec = with_theme(picture.properties(autosize="pad").to_dict(validate=False), "light")
+    spec["background"] = "white"
+    svg = vl_convert.vegalite_to_svg(spec, vl_version=vegalite_version(), allowed_base_urls=[])
+    return {f"{stem}.svg": svg.encode("utf-8"), f"{stem}.png": _smaller(vl_convert.svg_to_png(svg, scale=2))}
+
+
+def _smaller(png: bytes) -> bytes:
+    """Return a picture in 256 colours: a fifth of the bytes, and charts have no more."""
+    import io
+
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def slugs(names: Sequence[str]) -> list[str]:
+    """Return one file name per name: letters and digits only, each different.
+
+    Examples
+    --------
+    >>> slugs(["digits", "../x", ".x", "all"])
+    ['digits', 'x', 'x-2', 'all-2']
+    """
+    found: list[str] = []
+    for name in names:
+        base = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:60] or "dataset"
+        found.append(next(slug for slug in _numbered(base) if slug not in (ALL, *found)))
+    return found
+
+
+def _numbered(base: str) -> Iterator[str]:
+    yield base
+    n = 2
+    while True:
+        yield f"{base}-{n}"
+        n += 1

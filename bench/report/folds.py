@@ -1,0 +1,142 @@
+"""What a page keeps of each fold, for who looks into a cell: compressed, in chunks that are opened one by one, and bounded.
+
+All measured fields of a row are there, whatever they are called, but for those that stand elsewhere in the page; a field that
+holds several numbers (a ledger of latencies, say) becomes several, named ``field.key``. Numbers have six digits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bench.cell import Row
+from bench.figures.classes import confused, confusion
+from bench.report.shell import Blocks, pack, to_json
+from bench.tables import DATA_HASHES, Summary
+from bench.tuning.summary import params_words
+
+#: Cells that are stored together.
+CHUNK = 100
+#: What the folds of a whole page may take, compressed. A row takes some 60 to 100 bytes.
+MOST_BYTES = 4_000_000
+#: Not among the fields of a fold: said once for the cell, or drawn as a chart.
+ELSEWHERE = {
+    "dataset", "feature_set", "model", "backend", "threads", "family", "schema_version", "run_id", "curve", "confusion",
+    "calibration", "predictions", "features_digest", "model_digest", "kernels_digest", *DATA_HASHES,
+}  # fmt: skip
+FIELDS = tuple(f.name for f in dataclasses.fields(Row) if f.name not in ELSEWHERE)
+MOST_TEXT = 8000
+MOST_CONFUSIONS = 20
+
+
+def add(blocks: Blocks, prefix: str, cells: Sequence[tuple[Summary, Sequence[str]]], room: int) -> tuple[list[str], int]:
+    """Store the folds of some cells in blocks ``<prefix>-<n>``, `CHUNK` cells each, as long as there is room.
+
+    Parameters
+    ----------
+    cells : sequence of (Summary, names of the classes)
+    room : int
+        Bytes that are left.
+
+    Returns
+    -------
+    names : list of str
+        Of the blocks, in order.
+    room : int
+        Bytes that are left now; negative where some cells were left out.
+    """
+    names = []
+    for start in range(0, len(cells), CHUNK):
+        text = pack(to_json(_chunk(cells[start : start + CHUNK])))
+        room -= len(text)
+        if room < 0:
+            break
+        names.append(f"{prefix}-{len(names)}")
+        blocks.add_packed(names[-1], text)
+    return names, room
+
+
+def _chunk(cells: Sequence[tuple[Summary, Sequence[str]]]) -> dict[str, Any]:
+    hashes: dict[str, int] = {}
+    fields: dict[str, int] = {}
+    found = [
+        {
+            "folds": [_sparse(row, fields) for row in summary.rows],
+            "hashes": [[_intern(getattr(row, name), hashes) for name in DATA_HASHES] for row in summary.rows],
+            **_confusions(summary, names),
+        }
+        for summary, names in cells
+    ]
+    return {"fields": list(fields), "cells": found, "hashes": list(hashes)}
+
+
+def _sparse(row: Row, fields: dict[str, int]) -> list[Any]:
+    """Return a row's values at the places of their fields; `fields` learns new ones."""
+    values: list[Any] = []
+    for name, value in measured(row):
+        place = fields.setdefault(name, len(fields))
+        values.extend([None] * (place + 1 - len(values)))
+        values[place] = value
+    return values
+
+
+def measured(row: Row) -> Iterator[tuple[str, Any]]:
+    """Yield the measured fields of a row, flat.
+
+    Examples
+    --------
+    >>> row = Row("d", "raw", "lda", "sklearn", 1, 0, 3, 0, "ok", accuracy=0.98, tuned_params={"C": 1.0})
+    >>> dict(measured(row))
+    {'repeat': 0, 'fold': 3, 'seed': 0, 'status': 'ok', 'accuracy': 0.98, 'tuned_params': 'C=1'}
+    """
+    for name in FIELDS:
+        value = getattr(row, name)
+        if value is None:
+            continue
+        if name == "tuned_params":
+            yield name, params_words(value)
+        else:
+            yield from _flat(name, value)
+
+
+def _flat(name: str, value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and depth < 3:
+        for key, part in value.items():
+            yield from _flat(f"{name}.{key}", part, depth + 1)
+    elif isinstance(value, bool) or value is None:
+        yield name, value
+    elif isinstance(value, (int, float)):
+        yield name, _short(value)
+    elif isinstance(value, list) and depth < 3 and value and all(isinstance(part, Mapping) for part in value):
+        for i, part in enumerate(value):  # latencies by batch size, say: named by what comes first
+            yield from _flat(f"{name}.{next(iter(part.values()), i)}", dict(list(part.items())[1:]), depth + 1)
+    elif isinstance(value, list):
+        yield name, to_json(value)[:MOST_TEXT] if _finite(value) else str(value)[:MOST_TEXT]
+    else:
+        yield name, str(value)[:MOST_TEXT]
+
+
+def _short(value: float) -> Any:
+    if isinstance(value, int):
+        return value if abs(value) < 2**53 else float(value) if abs(value) < 1e300 else str(value)[:30]
+    return float(f"{value:.6g}") if math.isfinite(value) else str(value)
+
+
+def _finite(values: list) -> bool:
+    return all(isinstance(v, (int, float, str)) and (not isinstance(v, float) or math.isfinite(v)) for v in values)
+
+
+def _confusions(summary: Summary, names: Sequence[str]) -> dict[str, Any]:
+    matrix = confusion(summary)
+    if matrix is None:
+        return {}
+    names = names if len(names) == len(matrix) else [str(i) for i in range(len(matrix))]
+    found = confused(matrix, names)[:MOST_CONFUSIONS]
+    return {"confused": [[true, taken, n, f"{100 * share:.1f} %"] for true, taken, n, share in found]}
+
+
+def _intern(value: str | None, hashes: dict[str, int]) -> int | None:
+    """Return the number of a hash: each stands in a chunk once, though many rows share it."""
+    return None if value is None else hashes.setdefault(str(value), len(hashes))
