@@ -113,7 +113,7 @@ def _flat(name: str, value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
         for i, part in enumerate(value):  # latencies by batch size, say: named by what comes first
             yield from _flat(f"{name}.{next(iter(part.values()), i)}", dict(list(part.items())[1:]), depth + 1)
     elif isinstance(value, list):
-        yield name, to_json(value)[:MOST_TEXT] if _finite(value) else str(value)[:MOST_TEXT]
+        yield name, " ".join(str(_short(v)) if isinstance(v, (int, float)) else str(v) for v in value)[:MOST_TEXT]
     else:
         yield name, str(value)[:MOST_TEXT]
 
@@ -122,10 +122,6 @@ def _short(value: float) -> Any:
     if isinstance(value, int):
         return value if abs(value) < 2**53 else float(value) if abs(value) < 1e300 else str(value)[:30]
     return float(f"{value:.6g}") if math.isfinite(value) else str(value)
-
-
-def _finite(values: list) -> bool:
-    return all(isinstance(v, (int, float, str)) and (not isinstance(v, float) or math.isfinite(v)) for v in values)
 
 
 def _confusions(summary: Summary, names: Sequence[str]) -> dict[str, Any]:
