@@ -28,10 +28,12 @@ def test_links_lead_somewhere(link):
     assert (ROOT / link).exists()
 
 
-def test_python_example_runs():
+def test_python_example_runs_and_leaves_its_file_where_it_is_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     example = next(block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "load_digits" in block)
     import warnings
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # stopped before convergence: said in the row of a run, not here
         exec(compile(example, "README.md", "exec"), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["digits.safetensors"]
