@@ -95,6 +95,8 @@ DEEP_MODELS = (
              "conv48_96", 4, max_iter=40, augmentation="shift1", weight_decay=3e-4),
     _convnet("conv48_96_flip", "conv48_96 on shifted and mirrored images", "conv48_96", 4, max_iter=40,
              augmentation="shift1 flip", weight_decay=3e-4),
+    _convnet("vgg_tiny_bn", "four convolutions with batch normalization, 32 to 64 filters, for small images", "vgg_tiny_bn", 4,
+             max_iter=20, batch_size=64),
     _convnet("vgg_narrow_bn", "six convolutions with batch normalization, 32 to 128 filters, on shifted images",
              "vgg_narrow_bn", 4, max_iter=15, augmentation=_SHIFTED),
     _convnet("vgg_narrow_bn_flip", "vgg_narrow_bn on shifted and mirrored images", "vgg_narrow_bn", 4, max_iter=15,

@@ -53,6 +53,9 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     Architecture("vgg_small_bn",
                  _tokens("c32k3p1 bn c32k3p1 bn m2 c64k3p1 bn c64k3p1 bn m2 c128k3p1 bn m2 drop25 256 bn drop50 out"),
                  (32, 32, 3), "vgg_small with batch normalization (Ioffe & Szegedy 2015) and dropout"),
+    Architecture("vgg_tiny_bn",
+                 _tokens("c32k3p1 bn c32k3p1 bn m2 drop10 c64k3p1 bn c64k3p1 bn gap drop30 out"),
+                 (8, 8, 1), "four 3x3 convolutions with batch normalization, for 8x8 digits"),
     Architecture("vgg_narrow_bn",
                  _tokens("c32k3p1 bn c32k3p1 bn m2 drop10 c64k3p1 bn c64k3p1 bn m2 drop20 "
                          "c128k3p1 bn c128k3p1 bn gap drop30 out"),

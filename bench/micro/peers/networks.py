@@ -40,6 +40,7 @@ class Setting:
     network: str
     batch: int
     n_threads: int
+    seed: int = 0  # of the starting weights
 
     @property
     def solver(self) -> str:
@@ -58,7 +59,7 @@ class Setting:
     def initial(self) -> list[np.ndarray]:
         """Return the starting weights, layer by layer, each followed by its bias."""
         network = Network(self.layers(), kernels=load("reference"), max_batch=1)
-        network.initialize(np.random.RandomState(0))
+        network.initialize(np.random.RandomState(self.seed))
         return [array.copy() for array in network.parameters]
 
 
