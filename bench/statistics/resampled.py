@@ -214,6 +214,17 @@ def compare_paired(
     return Comparison(mean, mean - half, mean + half, p_value, n, detectable, confidence)
 
 
+def errors_to_detect(n_folds: int, *, confidence: float = CONFIDENCE, power: float = POWER) -> float:
+    """Return how many standard errors a true difference must measure for a test over `n_folds` to find it with `power`.
+
+    Examples
+    --------
+    >>> round(errors_to_detect(10), 3)
+    3.15
+    """
+    return _noncentrality(n_folds - 1, 1.0 - confidence, power)
+
+
 def test_train_ratio(n_train: Sequence[int | None], n_test: Sequence[int | None], n_folds: int) -> float:
     """Return ``n_test / n_train`` over the folds; where sizes are not stored, that of ``n_folds``-fold validation.
 
