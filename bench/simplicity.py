@@ -97,6 +97,11 @@ def simplicity(summary: Summary, models: Mapping[str, Any] | None = None) -> tup
     return tier, depth, rank, is_tuned(summary.model), fit_s, summary.model, feature_rank, summary.key
 
 
+def depth_of(summary: Summary, models: Mapping[str, Any] | None = None) -> float:
+    """Return how many layers with weights stand between the features and the prediction; 0 for what is no network."""
+    return _depth(base_name(summary.model), models) if is_network(summary) else 0.0
+
+
 def _depth(name: str, models: Mapping[str, Any] | None) -> float:
     """Return the layers with weights of a network: as stored, else as its name tells, else unknown (last)."""
     entry = models.get(name) if isinstance(models, Mapping) else None

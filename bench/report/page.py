@@ -25,7 +25,7 @@ TOPICS = {
     "simplest": "Simplest that holds",
     "gain": "What depth gains",
     "cost": "What depth costs",
-    "peers": "Fastest of the best",
+    "more_depth": "What more depth gains",
     "caution": "Caution",
 }
 #: what the table can show: key -> (label, unit, scale, digits after the point, more is better); without digits, two

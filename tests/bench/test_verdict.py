@@ -7,7 +7,7 @@ from bench.cell import Row
 from bench.simplicity import is_deep, simplicity
 from bench.statistics import Comparison
 from bench.tables import build_tables
-from bench.verdict import _p_worse, judge, reference_scores
+from bench.verdict import judge, p_worse, reference_scores
 
 DEEP = {"conv16_32", "mlp_100", "lenet5"}
 
@@ -87,9 +87,9 @@ def test_nothing_can_be_told():
     assert "detect only differences of" in v.sentences["simplest"]
 
 
-@pytest.mark.parametrize("n", [1, 2])
-def test_few_folds_cannot_tell(n):
-    v = verdict_on(rows_of({"lda": 0.10, "conv16_32": 0.99}, n=n))
+@pytest.mark.parametrize(("n", "metric"), [(1, "r2"), (2, "r2"), (2, "accuracy")])
+def test_few_folds_cannot_tell(n, metric):
+    v = verdict_on(rows_of({"lda": 0.10, "conv16_32": 0.99}, n=n, metric=metric))
     assert v.headline.startswith("This run cannot tell") and v.gain is None and v.p_adjusted == {}
     assert "conv16_32 on raw has the highest score" in v.sentences["best"]
 
@@ -168,7 +168,7 @@ def test_the_reference_is_the_best_of_the_other_folds():
     ("difference", "p_value", "expected"), [(0.1, 0.01, 0.01), (-0.1, 0.01, 1.0), (0.1, None, 1.0)]
 )
 def test_only_what_is_behind_the_reference_can_be_worse(difference, p_value, expected):
-    assert _p_worse(Comparison(difference, -1.0, 1.0, p_value, n=5)) == expected
+    assert p_worse(Comparison(difference, -1.0, 1.0, p_value, n=5)) == expected
 
 
 def test_the_reference_stays_within_a_repeat():
