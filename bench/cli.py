@@ -141,12 +141,18 @@ def list_(
 def report(
     run: Annotated[str, typer.Argument(help="A run id, or the path of a run folder.")],
     format: Annotated[str | None, typer.Option("--format", help="html, md, csv, tex or json, to standard output.")] = None,
+    statistics: Annotated[
+        bool, typer.Option("--statistics", help="With Wilcoxon-Holm, Bayesian tests and bootstrap.")
+    ] = False,
+    under: Annotated[
+        str | None, typer.Option("--under", help="Only the best within limits: latency=1ms,fit=10s,memory=100MB,accuracy=95%.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of runs. [results/runs]")] = None,
 ) -> None:
     """Make the tables and the report of a run again, from its rows alone."""
     from bench import commands
 
-    commands.report(run, format, output)
+    commands.report(run, format, output, statistics=statistics, under=under)
 
 
 app.command(name="profile")(answers_bad_input(profile))

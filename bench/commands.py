@@ -85,8 +85,10 @@ def _absolute_files(overrides: dict[str, Any]) -> dict[str, Any]:
     return {**overrides, "datasets": [str(Path(d).absolute()) if is_file(d) else d for d in overrides["datasets"]]}
 
 
-def report(run_name: str, format: str | None, output: Path | None) -> None:
-    """Make the report of a run again; print its tables, or the format asked for.
+def report(
+    run_name: str, format: str | None, output: Path | None, *, statistics: bool = False, under: str | None = None
+) -> None:
+    """Make the report of a run again; print its tables, or the format asked for, or who keeps the limits of `under`.
 
     Raises
     ------
@@ -97,14 +99,21 @@ def report(run_name: str, format: str | None, output: Path | None) -> None:
 
     if format is not None and format not in FORMATS:
         raise unknown("format", format, FORMATS)
-    folder = store.find_run(run_name, output)
-    if format is not None:
-        sys.stdout.write(reports.render(folder, format))
-        return
     from rich.console import Console
 
+    folder = store.find_run(run_name, output)
+    console = Console(width=None if sys.stdout.isatty() else 80)
+    if under is not None:
+        if format not in (None, "md"):
+            raise InputError(f"--under is answered on the terminal, or with --format md, not as {format}")
+        text = reports.choose(folder, under, None if format else console)
+        sys.stdout.write(text if format else "")
+        return
+    if format is not None:
+        sys.stdout.write(reports.render(folder, format, statistics=statistics))
+        return
     try:
-        reports.write_report(folder)
+        reports.write_report(folder, statistics=statistics)
     except OSError as e:
         raise InputError(f"cannot write the report to {folder}: {e.strerror or e}") from e
-    reports.print_table(folder, Console(width=None if sys.stdout.isatty() else 80))
+    reports.print_table(folder, console, statistics=statistics)

@@ -6,6 +6,7 @@
     backends    same seed, other backend: how many predictions differ, and whether that matters
     predictions correct and differing predictions of two rows of one fold, from what the rows keep
     choose      the best contestant within limits on latency, fit time, memory and accuracy
+    whole       all of it for a table, and for a run
     extended    what ``--statistics`` adds: Wilcoxon-Holm, Bayesian tests with a margin, bootstrap
 
 All take `bench.tables.DatasetTable` and use ``bench.statistics``; the verdict (``bench.verdict``) stands apart, as it decides.

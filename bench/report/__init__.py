@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FORMATS = ("html", "md", "csv", "tex", "json")
 
 
-def render(folder: str | Path, format: str = "md") -> str:
+def render(folder: str | Path, format: str = "md", *, statistics: bool = False) -> str:
     """Return the report of a run folder as text.
 
     Parameters
@@ -31,6 +31,8 @@ def render(folder: str | Path, format: str = "md") -> str:
     folder : str or Path
         A run folder; see `bench.store.find_run` for how to get it from an id.
     format : {"html", "md", "csv", "tex", "json"}
+    statistics : bool
+        With Wilcoxon-Holm, Bayesian tests and bootstrap, which take longer to compute and to read.
 
     Raises
     ------
@@ -43,10 +45,10 @@ def render(folder: str | Path, format: str = "md") -> str:
         raise ValueError(f"unknown format {format!r}; there are {', '.join(FORMATS)}")
     from bench.report.content import load
 
-    return _render(load(folder), format)
+    return _render(load(folder, statistics=statistics), format)
 
 
-def write_report(folder: str | Path) -> None:
+def write_report(folder: str | Path, *, statistics: bool = False) -> None:
     """Write ``table.md``, ``table.csv``, ``report.html`` and ``figures/*.svg, *.png`` into a run folder.
 
     Each file is replaced as a whole, so a reader never meets half of one; a failure leaves the old ones as they were.
@@ -62,7 +64,7 @@ def write_report(folder: str | Path) -> None:
     from bench.report.content import load
 
     folder = Path(folder)
-    report = load(folder)
+    report = load(folder, statistics=statistics)
     for name, format in (("table.csv", "csv"), ("table.md", "md"), ("report.html", "html")):
         write_atomically(folder / name, _render(report, format).encode("utf-8"))
     figures = draw(report)
@@ -72,12 +74,50 @@ def write_report(folder: str | Path) -> None:
         write_atomically(folder / "figures" / name, content)
 
 
-def print_table(folder: str | Path, console: Console) -> None:
+def print_table(folder: str | Path, console: Console, *, statistics: bool = False) -> None:
     """Print the verdict and the tables of a run folder to a terminal."""
     from bench.report.content import load
     from bench.report.terminal import show
 
-    show(load(folder), console)
+    show(load(folder, statistics=statistics), console)
+
+
+def choose(folder: str | Path, under: str, console: Console | None = None) -> str:
+    """Answer which contestant is the best within limits; print it where a console is given.
+
+    Parameters
+    ----------
+    folder : str or Path
+    under : str
+        ``"latency=1ms,memory=100MB"``; see `bench.analysis.choose`.
+    console : rich.console.Console, optional
+
+    Returns
+    -------
+    str
+        As Markdown.
+
+    Raises
+    ------
+    bench.errors.InputError
+        A limit that cannot be read, or no readable run.
+    """
+    from bench.analysis import choose as chooser
+    from bench.report import blocks, terminal, text
+    from bench.store import read_run
+    from bench.tables import build_tables
+    from bench.verdict import judge
+
+    limits = chooser.parse(under)
+    run = read_run(folder)
+    parts: list[str] = []
+    for table in build_tables(run.rows, run.manifest):
+        verdict = judge(table, run.manifest)
+        block = blocks.of_choice(table, verdict, chooser.choose(table, verdict, limits))
+        if console is not None:
+            terminal.show_block(block, console)
+        parts += text.markdown_block(block, level=2)
+    return "\n\n".join(parts) + "\n"
 
 
 def write_atomically(path: Path, content: bytes) -> None:

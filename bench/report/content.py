@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.report import profiles, published
+from bench.analysis import whole
+from bench.analysis.whole import Analysis, Overall
+from bench.report import blocks, profiles, published
+from bench.report.blocks import Block
 from bench.report.profiles import StoredProfile
 from bench.report.published import Published
 from bench.statistics import CONFIDENCE, Comparison
@@ -54,10 +57,16 @@ class Section:
     about: str = ""  # what must be known of the samples before a score is read, as run.json has it
     classes: tuple[str, ...] = ()  # their names, where run.json has them
     published: Published | None = None  # what others published, beside ours
+    analysis: Analysis = field(default_factory=Analysis)  # features or classifier, pairs, backends ...
 
     @property
     def dataset(self) -> str:
         return self.table.dataset
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """What statistics add to the table, to be set below it."""
+        return blocks.of_table(self.table, self.verdict, self.analysis)
 
     @property
     def legend(self) -> str:
@@ -104,6 +113,12 @@ class Report:
     sections: tuple[Section, ...]
     provenance: tuple[tuple[str, str], ...]
     profiles: tuple[StoredProfile, ...] = ()
+    overall: Overall = field(default_factory=Overall)  # over the data sets
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """What is said over all data sets."""
+        return blocks.of_run(self.overall)
 
     @property
     def title(self) -> str:
@@ -127,17 +142,28 @@ class Report:
         return f"{len(self.run.rows)} cells: {parts}{unfinished}."
 
 
-def load(folder: str | Path) -> Report:
+def load(folder: str | Path, *, statistics: bool = False) -> Report:
     """Read a run folder and work out everything a report says."""
-    return make(read_run(folder), profiles.read(Path(folder)), trials.read(Path(folder)))
+    return make(read_run(folder), profiles.read(Path(folder)), trials.read(Path(folder)), statistics=statistics)
 
 
-def make(run: Run, stored_profiles: tuple[StoredProfile, ...] = (), tried: trials.Trials | None = None) -> Report:
-    """Work out everything a report says of a run."""
+def make(
+    run: Run,
+    stored_profiles: tuple[StoredProfile, ...] = (),
+    tried: trials.Trials | None = None,
+    *,
+    statistics: bool = False,
+) -> Report:
+    """Work out everything a report says of a run; `statistics`: with what ``--statistics`` adds."""
     suite = run.manifest.get("suite")
     budget = budget_words(suite if isinstance(suite, Mapping) else {})
     sections = tuple(_section(table, run.manifest, tried, budget) for table in build_tables(run.rows, run.manifest))
-    return Report(run, sections, tuple(_provenance(run.manifest)), stored_profiles)
+    models = run.manifest.get("models")
+    sections = tuple(
+        replace(s, analysis=whole.of_table(s.table, s.verdict, models, statistics=statistics)) for s in sections
+    )
+    overall = whole.of_run([s.table for s in sections], statistics=statistics)
+    return Report(run, sections, tuple(_provenance(run.manifest)), stored_profiles, overall)
 
 
 def _section(table: DatasetTable, manifest: Mapping[str, Any], tried: trials.Trials | None, budget: str) -> Section:

@@ -12,6 +12,7 @@ import json
 from typing import Any
 
 from bench.cell import STATUSES
+from bench.report import numbers
 from bench.report.content import Report, Section
 from bench.statistics import Comparison
 from bench.tables import Summary
@@ -25,7 +26,8 @@ TIMES = (
 )  # fmt: skip
 COLUMNS = (
     "dataset", "feature_set", "model", "family", "backend", "n", "n_expected", *CLASSIFICATION, *REGRESSION, *TIMES,
-    "peak_memory_bytes", "threads", "n_workers", "rank", "p_adjusted", "best", "distinguishable_from_best",
+    "peak_memory_bytes", "threads", "n_workers", "rank", "behind_best", "behind_best_ci_low", "behind_best_ci_high",
+    "detectable_difference", "effect_size", "p_adjusted", "best", "distinguishable_from_best",
     *(f"n_{status}" for status in STATUSES), "footnotes",
 )  # fmt: skip
 
@@ -75,6 +77,14 @@ def _record(section: Section, summary: Summary, rank: int | None, notes: dict[in
     }
     if interval is not None:
         values |= {f"{metric}_ci_low": interval.low, f"{metric}_ci_high": interval.high}
+    if (behind := verdict.comparisons.get(summary.key)) is not None:
+        values |= {
+            "behind_best": behind.difference,
+            "behind_best_ci_low": behind.low,
+            "behind_best_ci_high": behind.high,
+            "detectable_difference": behind.detectable,
+            "effect_size": verdict.effect_sizes.get(summary.key),
+        }
     if rank is not None and verdict.best is not None:
         values["best"] = verdict.is_best(summary)
         if summary.key in verdict.p_adjusted and not verdict.is_best(summary):
@@ -122,12 +132,14 @@ def to_json(report: Report) -> str:
                 "n_folds": section.table.n_folds,
                 "verdict": _verdict(section),
                 "contestants": by_dataset.get(section.dataset, []),
+                **({"statistics": found} if (found := numbers.of_section(section)) else {}),
                 **({"tuning": [_tuning(line) for line in section.tuning]} if section.tuning else {}),
                 "footnotes": {str(note.number): note.text for note in section.table.footnotes},
                 "warnings": list(section.table.warnings),
             }
             for section in report.sections
         ],
+        **({"statistics": found} if (found := numbers.of_run(report.overall)) else {}),
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

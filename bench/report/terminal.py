@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from bench.report.blocks import Block
 from bench.report.content import (
     BEST,
     INDISTINGUISHABLE,
@@ -33,6 +34,8 @@ def show(report: Report, console: Console) -> None:
     _say(console, report.summary, "dim")
     for section in report.sections:
         _show_section(section, console)
+    for block in report.blocks:
+        show_block(block, console)
 
 
 def _show_section(section: Section, console: Console) -> None:
@@ -55,8 +58,32 @@ def _show_section(section: Section, console: Console) -> None:
         _say(console, f"[{note.number}] {note.text}", "dim")
     for warning in table.warnings:
         _say(console, f"Note: {warning}", "yellow")
+    for block in section.blocks:
+        if block.on_terminal:
+            show_block(block, console)
     if section.tuning:
         _show_tuning(section, console)
+
+
+def show_block(block: Block, console: Console) -> None:
+    """Print a block of statistics: its heading, sentences, and the table in columns that fit."""
+    console.print()
+    _say(console, block.title, "bold")
+    for sentence in block.sentences:
+        _say(console, sentence, indent=2)
+    if not block.lines:
+        return
+    grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    # no cell is broken, and of headings no word
+    words = [max(map(len, name.split()), default=0) for name in block.header]
+    widths = [max(words[i], *(len(line[i]) for line in block.lines)) for i in range(len(block.header))]
+    room = max(8, console.width - sum(width + 1 for width in widths[1:]) - 1)
+    for i, (name, width) in enumerate(zip(block.header, widths, strict=True)):
+        first = {"no_wrap": True, "overflow": "ellipsis", "max_width": room}
+        grid.add_column(_fit(Text(name), console), **(first if i == 0 else {"justify": "right", "min_width": width}))
+    for line in block.lines:
+        grid.add_row(*(_fit(Text(cell), console) for cell in line))
+    console.print(grid)
 
 
 def _show_tuning(section: Section, console: Console) -> None:

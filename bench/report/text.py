@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from bench.report.blocks import Block
 from bench.report.content import (
     BEST,
     INDISTINGUISHABLE,
@@ -27,6 +28,8 @@ def to_markdown(report: Report) -> str:
     parts = [f"# {escape_markdown(report.title)}", escape_markdown(report.summary)]
     for section in report.sections:
         parts += _markdown_section(section)
+    for block in report.blocks:
+        parts += markdown_block(block, level=2)
     if report.provenance:
         parts.append("## How this table was made")
         parts.append("\n".join(f"- {label}: {escape_markdown(text)}" for label, text in report.provenance))
@@ -52,7 +55,17 @@ def _markdown_section(section: Section) -> list[str]:
     notes = [f"- [{note.number}] {escape_markdown(note.text)}" for note in table.footnotes]
     notes += [f"- {escape_markdown(text)}" for text in table.warnings]
     parts += ["\n".join(notes)] if notes else []
+    for block in section.blocks:
+        parts += markdown_block(block)
     return [*parts, *_markdown_tuning(section)] if section.tuning else parts
+
+
+def markdown_block(block: Block, level: int = 3) -> list[str]:
+    """Return heading, sentences and table of a block."""
+    parts = [f"{'#' * level} {escape_markdown(block.title)}", *(escape_markdown(text) for text in block.sentences)]
+    if block.lines:
+        parts.append(_markdown_table(block.header, [[escape_markdown(cell) for cell in line] for line in block.lines]))
+    return parts
 
 
 def _markdown_tuning(section: Section) -> list[str]:

@@ -48,6 +48,7 @@ def judge(table: DatasetTable, manifest: Mapping[str, Any] | None = None) -> Ver
     p_values = [p_worse(comparisons[s.key]) for s in others]
     adjusted = p_values if basis == ACCURACIES else adjust_in_order(p_values)  # the former are corrected for all pairs
     p_adjusted = {s.key: p for s, p in zip(others, adjusted, strict=True)}
+    sizes = {s.key: compared.effect_size(s) for s in others} if basis == FOLDS else {}
     simplest = next(s for s in in_order if s.key == best.key or p_adjusted[s.key] >= ALPHA)
     deep = [s for s in ranked if is_deep(s)]
     classical = [s for s in ranked if not is_deep(s)]
@@ -63,6 +64,7 @@ def judge(table: DatasetTable, manifest: Mapping[str, Any] | None = None) -> Ver
         gain=compared.between(deep, classical) if deep and classical else None,
         comparisons=comparisons,
         p_adjusted=p_adjusted,
+        effect_sizes={key: size for key, size in sizes.items() if size is not None},
         order=order,
         basis=basis,
         ahead=None if simplest.key == best.key else compared.behind(simplest, confidence=_walk_confidence(basis)),

@@ -46,6 +46,7 @@ class Verdict:
     gain: Comparison | None = None
     comparisons: Mapping[ContestantKey, Comparison] = field(default_factory=dict)  # reference minus contestant
     p_adjusted: Mapping[ContestantKey, float] = field(default_factory=dict)
+    effect_sizes: Mapping[ContestantKey, float] = field(default_factory=dict)  # Hedges' g of the same; folds only
     order: tuple[ContestantKey, ...] = ()  # by simplicity
     basis: str = FOLDS
     ahead: Comparison | None = None  # reference minus simplest, at the confidence that the simplest was found with

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from bench.statistics import CONFIDENCE, Comparison, compare_paired
+from bench.statistics.effects import hedges_g
 from bench.tables import FoldKey, Summary
 
 
@@ -62,6 +63,10 @@ class ByFolds:
     def behind(self, contestant: Summary, confidence: float = CONFIDENCE) -> Comparison:
         """Return reference minus contestant."""
         return compare_scores(self._reference, contestant.scores, contestant, confidence)
+
+    def effect_size(self, contestant: Summary) -> float | None:
+        """Return Hedges' g of the folds' differences, reference minus contestant."""
+        return hedges_g([score - contestant.scores[key] for key, score in self._reference.items()])
 
     def between(self, first: Sequence[Summary], second: Sequence[Summary]) -> Comparison:
         """Return the best of some contestants minus the best of others, each picked on the other folds."""
