@@ -2,7 +2,7 @@
 
     measurements.py   read a result: kernel benchmarks, a profile, or a run, as timings with their noise
     times.py          which timings changed beyond that noise
-    scores.py         which models' scores changed, over the folds that both runs share
+    scores.py         which contestants of two runs changed: what became of them, scores, times; on the same samples only
     show.py           the answer as a table, as Markdown or as JSON
     command.py        the command
 

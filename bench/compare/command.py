@@ -20,7 +20,7 @@ def compare(
     a: Annotated[str, typer.Argument(help="The earlier result: a folder or .json of kernels or profile, or a run.")],
     b: Annotated[str, typer.Argument(help="The later one, of the same kind.")],
     relative_to: Annotated[
-        str | None, typer.Option("--relative-to", help="Divide all times by this benchmark's: to compare two machines.")
+        str | None, typer.Option("--relative-to", help="Take times relative to this benchmark's, or model's: for two machines.")
     ] = None,
     threshold: Annotated[float, typer.Option(min=0.0, help="Smallest change of a time that counts: 0.05 is 5 %.")] = 0.05,
     format: Annotated[str, typer.Option("--format", help="table, md or json.")] = "table",
@@ -55,7 +55,7 @@ def _answer(a: Measurements, b: Measurements, relative_to: str | None, threshold
         raise InputError(f"{a.source} is of kind {a.kind}, {b.source} of kind {b.kind}: only like can be compared with like")
     machines = differing(a, b)
     if a.kind == RUN:
-        return _of_runs(a, b, machines, threshold)
+        return _of_runs(a, b, machines, relative_to, threshold)
     if machines and relative_to is None:
         raise InputError(
             f"the results are of different machines ({'; '.join(machines)}), so their times cannot be compared. Name a "
@@ -98,20 +98,38 @@ def _scale(a: Measurements, b: Measurements, relative_to: str | None) -> float:
     return a.timings[control].median_s / b.timings[control].median_s
 
 
-def _of_runs(a: Measurements, b: Measurements, machines: list[str], threshold: float) -> Answer:
-    from bench.compare.scores import group, score_changes, time_changes
+def _of_runs(a: Measurements, b: Measurements, machines: list[str], relative_to: str | None, threshold: float) -> Answer:
+    from bench.compare import scores
     from bench.compare.show import Answer
     from bench.errors import InputError
+    from bench.noise import floor_of
 
-    before, after = group(a.run.rows), group(b.run.rows)
+    before, after = scores.group(a.run.rows), scores.group(b.run.rows)
     notes = _missing(before, after)
-    scores = score_changes(before, after)
-    if not scores:
-        raise InputError(f"{a.source} and {b.source} have no finished cell in common")
-    if machines:
-        notes.append(f"times are not compared: the runs are of different machines ({'; '.join(machines)})")
-    times = [] if machines else time_changes(before, after, threshold)
-    return Answer(a.kind, times=times, scores=scores, notes=notes)
+    pairs, other = scores.on_same_samples(before, after)
+    changed = scores.score_changes(pairs)
+    broken = scores.status_changes(a.run.rows, b.run.rows)
+    if other:
+        more = f" and {len(other) - 3} more" if len(other) > 3 else ""
+        notes.append(f"not compared, as the two runs tested on other samples: {', '.join(other[:3])}{more}")
+    if not changed and not broken:
+        why = "they were tested on other samples" if other else "no finished cell in common"
+        raise InputError(f"{a.source} and {b.source} cannot be compared: {why}")
+    times, scale = [], 1.0
+    if relative_to is not None and pairs:
+        scale = scores.control_scale(pairs, relative_to)
+        notes.append(f"times of B are multiplied by {scale:.3g}, which makes {relative_to} take as long as in A")
+    if machines and relative_to is None:
+        notes.append(
+            f"times are not compared: the runs are of different machines ({'; '.join(machines)}). --relative-to MODEL takes "
+            "them relative to a model whose code did not change"
+        )
+    else:
+        floors = (floor_of(a.run.manifest), floor_of(b.run.manifest))
+        times = scores.time_changes(pairs, threshold, scale=scale, floors=floors)
+        if machines:
+            notes.append(f"different machines ({'; '.join(machines)}): times are relative to {relative_to}")
+    return Answer(a.kind, times=times, scores=changed, statuses=broken, notes=notes)
 
 
 def _missing(a: dict, b: dict) -> list[str]:

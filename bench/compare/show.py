@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 
-from bench.compare.scores import WORSE, ScoreChange
+from bench.compare.scores import WORSE, ScoreChange, StatusChange
 from bench.compare.times import SAME, SLOWER, Change, geometric_mean
 
 #: Of what did not change, so many of the worst and of the best are shown.
@@ -31,14 +31,15 @@ class Answer:
     kind: str
     times: list[Change] = field(default_factory=list)
     scores: list[ScoreChange] = field(default_factory=list)
+    statuses: list[StatusChange] = field(default_factory=list)
     least: float | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
         """1 where anything got worse, else 0."""
-        worse = any(c.verdict == SLOWER for c in self.times) or any(c.verdict == WORSE for c in self.scores)
-        return int(worse)
+        slower = any(c.verdict == SLOWER for c in self.times)
+        return int(slower or any(c.verdict == WORSE for c in (*self.scores, *self.statuses)))
 
     def sentence(self) -> str:
         """Return the answer in words."""
@@ -54,7 +55,15 @@ class Answer:
         if self.scores:
             worse = sum(c.verdict == WORSE for c in self.scores)
             better = sum(c.verdict not in (WORSE, SAME) for c in self.scores)
-            parts.append(f"{worse} of {len(self.scores)} scores got worse and {better} better, beyond chance")
+            text = f"{worse} of {len(self.scores)} scores got worse and {better} better, beyond chance"
+            known = [c for c in self.scores if c.n_differ is not None]
+            if known:
+                n, differ = (sum(getattr(c, name) for c in known) for name in ("n_predictions", "n_differ"))
+                text += f"; {differ:,} of {n:,} stored predictions differ" if differ else "; no stored prediction differs"
+            parts.append(text)
+        if self.statuses:
+            worse = sum(c.verdict == WORSE for c in self.statuses)
+            parts.append(f"{worse} contestants have fewer finished folds and {len(self.statuses) - worse} more")
         return "; ".join(parts) + "." if parts else "There is nothing that both have."
 
 
@@ -63,6 +72,7 @@ def to_json(answer: Answer) -> str:
     values = {"kind": answer.kind, "sentence": answer.sentence(), "least_ratio": answer.least, "notes": answer.notes}
     values["times"] = [dataclasses.asdict(c) for c in answer.times]
     values["scores"] = [dataclasses.asdict(c) for c in answer.scores]
+    values["statuses"] = [dataclasses.asdict(c) for c in answer.statuses]
     return json.dumps(values, indent=1)
 
 
@@ -70,14 +80,22 @@ def rows(answer: Answer) -> list[tuple[str, str, str, str, str]]:
     """Return the lines of the table: name, before, after, change, verdict; of what stayed the same only the extremes."""
     from bench.profiling.printing import seconds
 
-    lines = [
-        (c.name, f"{c.before:.4f}", f"{c.after:.4f}", f"{100 * (c.after - c.before):+.2f} points", c.verdict)
-        for c in _worth_showing(answer.scores)
+    lines = [(c.name, f"{c.before} folds", f"{c.after} folds", c.message, c.verdict) for c in answer.statuses]
+    lines += [
+        (c.name, f"{c.before:.4f}", f"{c.after:.4f}", _score_change(c), c.verdict) for c in _worth_showing(answer.scores)
     ]
     return lines + [
         (c.name, seconds(c.before_s), seconds(c.after_s), f"{100 * (c.ratio - 1):+.1f} %", c.verdict)
         for c in _worth_showing(answer.times)
     ]
+
+
+def _score_change(c: ScoreChange) -> str:
+    scale, unit = (100, " points") if c.metric == "accuracy" else (1, " R²")
+    text = f"{scale * (c.after - c.before):+.2f}"
+    if c.low is not None and c.high is not None and c.low < c.high:
+        return f"{text} ({scale * c.low:+.2f} to {scale * c.high:+.2f}){unit}"
+    return f"{text}{unit}"
 
 
 def _worth_showing(found: list) -> list:

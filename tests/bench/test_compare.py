@@ -8,10 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from bench import predictions
+from bench.cell import Row
 from bench.compare.measurements import read
-from bench.compare.scores import holm
+from bench.compare.scores import group, on_same_samples, score_changes, time_changes
+from bench.statistics import holm
 
 ROOT = Path(__file__).parents[2]
 HERE = {"cpu": "Zen 5", "cores": 2, "system": "linux", "isa": "v4"}
@@ -170,6 +174,80 @@ def test_runs(tmp_path, change, environment, code, kind, model):
     if kind == "scores":
         assert len(worse) == 5, "one for each feature set"
     assert bool(found["times"]) == (not environment)
+
+
+def _svm_now_fails(row):
+    if row["model"] == "svc_rbf" and row["feature_set"] == "raw" and row["fold"] < 3:
+        row = {k: v for k, v in row.items() if k != "accuracy"} | {"status": "failed", "message": "ValueError: gamma"}
+    return row
+
+
+def test_what_fails_now_got_worse(tmp_path):
+    done = depthbench("compare", DIGITS, run_copy(tmp_path / "b", _svm_now_fails), "--format", "json")
+    assert done.returncode == 1, done.stderr
+    [lost] = json.loads(done.stdout)["statuses"]
+    assert (lost["name"], lost["before"], lost["after"]) == ("digits raw svc_rbf sklearn 1t", 10, 7)
+    assert "ValueError: gamma" in lost["message"]
+
+
+def _other_samples(row):
+    return row | ({"split_sha256": "other"} if row["status"] == "ok" else {})
+
+
+def test_other_samples_are_not_compared(tmp_path):
+    done = depthbench("compare", DIGITS, run_copy(tmp_path / "b", _other_samples))
+    assert done.returncode == 2
+    assert "other samples" in done.stderr
+
+
+def _all_half_as_fast(row):
+    if row["status"] == "ok":
+        row["time_fit_s"] *= 2.0 if row["model"] != "knn" else 4.0
+        row["time_predict_s"] *= 2.0
+    return row
+
+
+def test_two_machines_are_compared_relative_to_a_model(tmp_path):
+    other = run_copy(tmp_path / "b", _all_half_as_fast, {"cpu": "another"})
+    refused = depthbench("compare", DIGITS, other, "--format", "json")
+    assert json.loads(refused.stdout)["times"] == []
+    assert "--relative-to" in " ".join(json.loads(refused.stdout)["notes"])
+    done = depthbench("compare", DIGITS, other, "--relative-to", "lda", "--format", "json")
+    assert done.returncode == 1
+    slower = [c["name"] for c in json.loads(done.stdout)["times"] if c["verdict"] == "slower"]
+    assert len(slower) == 5 and all(" knn " in name and name.endswith("fit") for name in slower)
+    unknown = depthbench("compare", DIGITS, other, "--relative-to", "ldaa")
+    assert unknown.returncode == 2 and "did you mean 'lda'" in unknown.stderr
+
+
+def one_split(right, **facts):
+    y_test = np.arange(len(right)) % 10
+    packed = predictions.pack(np.where(right, y_test, (y_test + 1) % 10), y_test, 10)
+    kept = {"predictions": packed, "n_classes": 10} | facts
+    return Row(
+        "d", "raw", "lda", "sklearn", 1, 0, 0, 0, "ok", accuracy=float(np.mean(right)), n_train=900, n_test=len(right),
+        y_sha256="y", split_sha256="s", **kept,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("lost", "verdict"), [(0, "same"), (4, "same"), (40, "worse")])
+def test_one_split_is_compared_by_its_samples(lost, verdict):
+    right = np.arange(1000) < 900
+    now = right.copy()
+    now[:lost] = False
+    pairs, other = on_same_samples(group([one_split(right)]), group([one_split(now)]))
+    [found] = score_changes(pairs)
+    assert (found.verdict, found.n_predictions, found.n_differ, other) == (verdict, 1000, lost, [])
+
+
+def test_a_noise_floor_hides_what_is_below_it():
+    def row(fold, seconds):
+        return Row("d", "raw", "lda", "sklearn", 1, 0, fold, 0, "ok", time_fit_s=seconds)
+
+    folds = [(row(k, 1.0), row(k, 1.4 + k / 100)) for k in range(10)]
+    for floors, verdict in (((None, None), "slower"), ((1.1, 1.6), "same")):
+        [found] = time_changes({"d raw lda": folds}, 0.05, floors=floors)
+        assert found.verdict == verdict
 
 
 def test_the_stored_result_can_be_read():
