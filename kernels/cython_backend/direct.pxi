@@ -124,10 +124,13 @@ cdef inline void write_pixels(const Product* p, const real* tile, Py_ssize_t wid
                 vector_store(c + v, value)
                 v += LANES
         else:
-            for v in range(columns):
-                c[v] = tile[v] + bias[v]
-            if p.activation == ACT_RELU:
-                relu_range(c, c, columns)
+            v = 0
+            while v < columns:
+                value = vector_load(tile + v) + vector_load(bias + v)
+                if p.activation == ACT_RELU:
+                    value = vector_relu(value)
+                vector_store_head(c + v, value, min(LANES, columns - v))
+                v += LANES
         if p.activation > ACT_RELU:
             activate_row(p.activation, c, columns)
         tile += width

@@ -46,54 +46,6 @@ cdef void activate_row(int activation, real* row, Py_ssize_t n) noexcept nogil:
         tanh_range(row, row, n)
 
 
-cdef inline void write_row(const Product* p, const real* t, real* c, Py_ssize_t width, real beta, bint last,
-                           const real* bias) noexcept nogil:
-    # One row of the tile, in whole vectors.
-    cdef Py_ssize_t j
-    cdef vector v
-    for j in range(2):
-        if j * LANES >= width:
-            break
-        v = p.alpha * vector_load(t + j * LANES)
-        if beta != 0:
-            v = v + beta * vector_load(c + j * LANES)
-        if last:
-            v = v + vector_load(bias + j * LANES)
-            if p.activation == ACT_RELU:
-                v = vector_relu(v)
-        vector_store(c + j * LANES, v)
-
-
-cdef inline void write_tile(const Product* p, const real* tile, Py_ssize_t width, Py_ssize_t i0, Py_ssize_t j0,
-                            Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t i_end, real beta, bint last) noexcept nogil:
-    # C = alpha * tile + beta * C, and with the last block of the depth the bias and the activation. beta = 0 reads no C.
-    cdef real bias[TILE_COLUMNS]
-    cdef Py_ssize_t i, j
-    cdef real* c
-    # Where C is one panel wide and nothing of it is read, a row may be written in whole vectors: what is too many falls into
-    # the next rows, which are written next. The last rows of a thread are the exception.
-    cdef bint over = columns == p.n and p.c_stride == p.n and beta == 0
-    if last:
-        for j in range(TILE_COLUMNS):
-            bias[j] = 0
-        if p.bias != NULL:
-            copy_run(bias, p.bias + j0, columns)
-    for i in range(rows):
-        c = p.c + (i0 + i) * p.c_stride + j0
-        if columns == width or (over and (i_end - i0 - i) * columns >= width):
-            write_row(p, tile + i * width, c, width, beta, last, bias)
-        else:
-            for j in range(columns):
-                c[j] = p.alpha * tile[i * width + j] + (beta * c[j] if beta != 0 else 0)
-            if last:
-                for j in range(columns):
-                    c[j] = c[j] + bias[j]
-                if p.activation == ACT_RELU:
-                    relu_range(c, c, columns)
-        if last and p.activation > ACT_RELU:
-            activate_row(p.activation, c, columns)
-
-
 # A block of A as the tile reads it.
 cdef struct Rows:
     int form
@@ -124,6 +76,13 @@ cdef inline void run_tile(const Rows* a, Py_ssize_t i, Py_ssize_t width, Py_ssiz
             tile_columns_2(depth, data, a.stride, b, b_k, t)
         else:
             tile_rows_2(depth, data, a.stride, b, b_k, t)
+    elif width == HALF_LANES:
+        if a.form == PACKED_ROWS:
+            tile_packed_rows_half(depth, data, b, b_k, t)
+        elif a.form == BY_COLUMNS_FORM:
+            tile_columns_half(depth, data, a.stride, b, b_k, t)
+        else:
+            tile_rows_half(depth, data, a.stride, b, b_k, t)
     elif a.form == PACKED_ROWS:
         tile_packed_rows_1(depth, data, b, b_k, t)
     elif a.form == BY_COLUMNS_FORM:
@@ -132,47 +91,75 @@ cdef inline void run_tile(const Rows* a, Py_ssize_t i, Py_ssize_t width, Py_ssiz
         tile_rows_1(depth, data, a.stride, b, b_k, t)
 
 
-cdef void aim(const Product* p, Target* t, Py_ssize_t j0, Py_ssize_t columns, real beta, bint last) noexcept nogil:
+cdef void aim(const Product* p, Target* t, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t width, real beta,
+              bint last) noexcept nogil:
     # What becomes of the tiles of one panel of columns.
-    cdef Py_ssize_t j
-    cdef bint plain = p.alpha == 1 and not (last and (p.bias != NULL or p.activation != ACT_NONE))
-    t.c_stride, t.alpha, t.beta, t.relu = p.c_stride, p.alpha, beta, last and p.activation == ACT_RELU
-    t.mode = STORE if plain and beta == 0 else ADD if plain and beta == 1 else FINISH
-    if t.mode == FINISH:
-        for j in range(TILE_COLUMNS):
-            t.bias[j] = p.bias[j0 + j] if last and p.bias != NULL and j < columns else <real>0
+    t.c_stride, t.alpha, t.beta = p.c_stride, p.alpha, beta
+    t.floor = 0 if last and p.activation == ACT_RELU else <real>NAN
+    if last and p.bias != NULL:
+        copy_run(t.bias, p.bias + j0, columns)
+        clear_run(t.bias + columns, width - columns)
+    else:
+        clear_run(t.bias, width)
+    t.head = columns if columns <= LANES else columns - LANES
+
+
+cdef int whole_mode(const Product* p, real beta, bint last) noexcept nogil:
+    # How tiles that lie within C are written.
+    if p.alpha == 1 and not (last and (p.bias != NULL or p.activation == ACT_RELU)):
+        if beta == 0:
+            return STORE
+        if beta == 1:
+            return ADD
+    return FINISH if beta == 0 else PART
+
+
+cdef inline Py_ssize_t tile_width(Py_ssize_t columns) noexcept nogil:
+    # Of the tile for that many columns, or the first of them.
+    if columns > LANES:
+        return TILE_COLUMNS
+    return HALF_LANES if HAS_HALVES and columns <= HALF_LANES else LANES
 
 
 cdef void multiply_block(const Product* p, const Rows* a, const real* b_panels, Py_ssize_t i0, Py_ssize_t rows,
                          Py_ssize_t i_end, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t depth, real beta,
                          bint last) noexcept nogil:
     # Rows i0..i0 + rows, columns j0..j0 + columns of C, from panels of B that lie behind each other.
-    cdef Py_ssize_t j = 0, width
+    cdef Py_ssize_t j = 0, panel, width
     while j < columns:
-        width = TILE_COLUMNS if columns - j > LANES else LANES
-        multiply_panel(p, a, b_panels + j * depth, width, width, i0, rows, i_end, j0 + j, min(width, columns - j), depth, beta,
+        panel = TILE_COLUMNS if columns - j > LANES else LANES
+        width = tile_width(columns - j)
+        multiply_panel(p, a, b_panels + j * depth, panel, width, i0, rows, i_end, j0 + j, min(width, columns - j), depth, beta,
                        last)
-        j += width
+        j += panel
 
 
 cdef void multiply_panel(const Product* p, const Rows* a, const real* b, Py_ssize_t b_k, Py_ssize_t width, Py_ssize_t i0,
                          Py_ssize_t rows, Py_ssize_t i_end, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t depth, real beta,
                          bint last) noexcept nogil:
-    cdef real tile[TILE_ROWS * TILE_COLUMNS]
-    cdef Target direct, aside
-    cdef Py_ssize_t i = 0, r
-    aim(p, &direct, j0, columns, beta, last)
-    aside.c, aside.c_stride, aside.mode = tile, width, STORE
+    cdef Target t
+    cdef Py_ssize_t i = 0, r, whole_to
+    cdef int mode = whole_mode(p, beta, last)
+    # Up to which row tiles are written in whole vectors. Where C is one panel wide and nothing of it is read, also those that are
+    # wider than C: what is too many falls into the next rows, which are written next.
+    if columns == width:
+        whole_to = rows - TILE_ROWS
+    elif columns == p.n and p.c_stride == p.n and beta == 0:
+        whole_to = min(rows - TILE_ROWS, i_end - i0 - TILE_ROWS - (width - columns + columns - 1) // columns)
+    else:
+        whole_to = -1
+    aim(p, &t, j0, columns, width, beta, last)
     while i < rows:
-        if columns == width and rows - i >= TILE_ROWS and p.activation <= ACT_RELU:
-            direct.c = p.c + (i0 + i) * p.c_stride + j0
-            if depth > PREFETCHED_DEPTH:
-                for r in range(TILE_ROWS):
-                    prefetch_lines(direct.c + r * p.c_stride, width * sizeof(real))
-            run_tile(a, i, width, depth, b, b_k, &direct)
-        else:
-            run_tile(a, i, width, depth, b, b_k, &aside)
-            write_tile(p, tile, width, i0 + i, j0, min(TILE_ROWS, rows - i), columns, i_end, beta, last)
+        t.c = p.c + (i0 + i) * p.c_stride + j0
+        t.rows = min(TILE_ROWS, rows - i)
+        t.mode = mode if i <= whole_to else PART
+        if depth > PREFETCHED_DEPTH:
+            for r in range(t.rows):
+                prefetch_lines(t.c + r * p.c_stride, columns * sizeof(real))
+        run_tile(a, i, width, depth, b, b_k, &t)
+        if last and p.activation > ACT_RELU:
+            for r in range(t.rows):
+                activate_row(p.activation, t.c + r * p.c_stride, columns)
         i += TILE_ROWS
 
 
@@ -182,7 +169,7 @@ cdef void multiply_rows(const Product* p, const Rows* a, const real* b_panels, P
     # As multiply_block, where B's columns lie where the caller has them, up to those that are packed.
     cdef Py_ssize_t j = 0, width
     while j < packed_from:
-        width = TILE_COLUMNS if packed_from - j > LANES else LANES
+        width = tile_width(packed_from - j)
         multiply_panel(p, a, p.b.data + k0 * p.b.row_stride + j0 + j, p.b.row_stride, width, i0, rows, i_end, j0 + j,
                        min(width, packed_from - j), depth, beta, last)
         j += width

@@ -1,7 +1,7 @@
 # Everything a module is made of. Included as text, so that each module compiles it for its own instruction set and dtype:
 # no branch on the dtype is written twice, and the compiler sees the tile's sizes as constants.
 #
-#   tile          a TILE_ROWS x (2 or 1 vectors) block of C, held in registers
+#   tile          a TILE_ROWS x (2, 1 or half a vector) block of C, held in registers
 #   patches       rows of an implicit matrix, copied straight out of images
 #   pack          operands (matrices, patches) -> panels
 #   gemm          blocking around the tile: panels -> tiles -> C, and the division among threads
@@ -33,6 +33,7 @@ cdef extern from "support.h" nogil:
     void vector_store(real* p, vector v)
     vector vector_zero()
     vector vector_relu(vector v)
+    vector vector_clear_below(vector v, real floor)
     vector vector_divide(vector v, real divisor)
     ctypedef int64_t lanes "depthbench_lanes"
     lanes vector_wins(vector v, vector best)
@@ -40,6 +41,16 @@ cdef extern from "support.h" nogil:
     lanes lanes_of(int32_t index)
     lanes lanes_select(lanes mask, int32_t yes, lanes no)
     vector vector_head(vector v, long n)
+    vector vector_load_head(const real* p, long n)
+    void vector_store_head(real* p, vector v, long n)
+    ctypedef real half "depthbench_half"
+    enum: HAS_HALVES
+    half half_load(const real* p)
+    half half_zero()
+    half half_clear_below(half v, real floor)
+    void half_store(real* p, half v)
+    half half_load_head(const real* p, long n)
+    void half_store_head(real* p, half v, long n)
     real vector_sum(vector v)
     void lanes_store(int32_t* p, lanes v)
     real real_from_bits(bits_t bits)

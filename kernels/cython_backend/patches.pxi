@@ -9,9 +9,8 @@ cdef inline void copy_run(real* target, const real* source, Py_ssize_t n) noexce
     while i + LANES <= n:
         vector_store(target + i, vector_load(source + i))
         i += LANES
-    while i < n:
-        target[i] = source[i]
-        i += 1
+    if i < n:
+        vector_store_head(target + i, vector_load_head(source + i, n - i), n - i)
 
 
 cdef inline void copy_over(real* target, const real* source, Py_ssize_t n, const real* end) noexcept nogil:
@@ -27,9 +26,12 @@ cdef inline void copy_over(real* target, const real* source, Py_ssize_t n, const
 
 
 cdef inline void clear_run(real* target, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        target[i] = 0
+    cdef Py_ssize_t i = 0
+    while i + LANES <= n:
+        vector_store(target + i, vector_zero())
+        i += LANES
+    if i < n:
+        vector_store_head(target + i, vector_zero(), n - i)
 
 
 # Where the pixel under a kernel position lies:  source = (out * step + tap * tap_step + offset) / divisor, where that divides.

@@ -28,18 +28,27 @@ cdef inline void finish_run(const Product* p, real* c, Py_ssize_t j, vector sum)
     vector_store(c, value)
 
 
+cdef inline void finish_head(const Product* p, real* c, Py_ssize_t j, vector sum, Py_ssize_t columns) noexcept nogil:
+    # The first `columns` of it.
+    cdef vector value = p.alpha * sum
+    if p.beta != 0:
+        value = value + p.beta * vector_load_head(c, columns)
+    if p.bias != NULL:
+        value = value + vector_load_head(p.bias + j, columns)
+    vector_store_head(c, value, columns)
+
+
 cdef inline void skinny_tile(int rows, int vectors, const Product* p, const real* b, Py_ssize_t b_k, Py_ssize_t i0,
                              Py_ssize_t j, Py_ssize_t columns) noexcept nogil:
     # `rows` rows from i0, `vectors` vectors of columns from j; of the last one `columns` columns only are there.
     cdef vector acc[SKINNY_ROWS * DOTS]
     cdef vector b_v[DOTS]
-    cdef real edge[LANES]
     cdef const real* a = p.a.data + i0 * p.a.row_stride
     cdef real* c
-    cdef Py_ssize_t i, v, k
+    cdef Py_ssize_t i, v, k = p.k
     for i in range(rows * vectors):
         acc[i] = vector_zero()
-    for k in range(p.k):
+    while True:  # p.k > 0; a loop that ends at its end, as in tile.pxi
         for v in range(vectors):
             b_v[v] = vector_load(b + v * LANES)
         for i in range(rows):
@@ -47,15 +56,16 @@ cdef inline void skinny_tile(int rows, int vectors, const Product* p, const real
                 acc[i * vectors + v] = acc[i * vectors + v] + a[i * p.a.row_stride] * b_v[v]
         a += p.a.column_stride
         b += b_k
+        k -= 1
+        if k == 0:
+            break
     for i in range(rows):
         c = p.c + (i0 + i) * p.c_stride + j
         if columns == LANES:
             for v in range(vectors):
                 finish_run(p, c + v * LANES, j + v * LANES, acc[i * vectors + v])
         else:
-            vector_store(edge, acc[i * vectors])
-            for v in range(columns):
-                c[v] = p.alpha * edge[v] + (p.beta * c[v] if p.beta != 0 else 0) + (p.bias[j + v] if p.bias != NULL else 0)
+            finish_head(p, c, j, acc[i * vectors], columns)
 
 
 cdef inline void skinny_columns(int rows, int vectors, const Product* p, Py_ssize_t i0, const real* rest) noexcept nogil:
@@ -165,9 +175,8 @@ cdef int outer_product(const Product* p) noexcept nogil:
         while j + LANES <= p.n:
             finish_run(p, c + j, j, a * vector_load(p.b.data + j))
             j += LANES
-        while j < p.n:
-            c[j] = p.alpha * (a * p.b.data[j]) + (p.beta * c[j] if p.beta != 0 else 0) + (p.bias[j] if p.bias != NULL else 0)
-            j += 1
+        if j < p.n:
+            finish_head(p, c + j, j, a * vector_load_head(p.b.data + j, p.n - j), p.n - j)
         if p.activation != ACT_NONE:
             activate_row(p.activation, c, p.n)
     return 0

@@ -13,6 +13,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#ifdef __AVX512VL__
+#include <immintrin.h>
+#endif
 
 #if DEPTHBENCH_FLOAT64
 typedef double depthbench_real;
@@ -54,6 +57,13 @@ static inline __attribute__((always_inline)) depthbench_vector vector_relu(depth
     return (depthbench_vector)((depthbench_lanes)v & ~negative);
 }
 
+/* v with the lanes below `floor` cleared: ReLU where it is 0; v itself where it is NaN, below which nothing is. */
+static inline __attribute__((always_inline)) depthbench_vector vector_clear_below(depthbench_vector v, depthbench_real floor)
+{
+    depthbench_lanes below = (depthbench_lanes)(v < (depthbench_vector){0} + floor);
+    return (depthbench_vector)((depthbench_lanes)v & ~below);
+}
+
 static inline __attribute__((always_inline)) depthbench_vector vector_divide(depthbench_vector v, depthbench_real divisor)
 {
     return v / divisor;
@@ -89,6 +99,116 @@ static inline __attribute__((always_inline)) depthbench_vector vector_head(depth
     depthbench_lanes mask;
     memcpy(&mask, window + 16 - n, sizeof mask);
     return (depthbench_vector)((depthbench_lanes)v & mask);
+}
+
+/* Load and store the first n lanes (0 <= n <= lanes); what lies behind them in memory is not touched, and loaded as zero. AVX-512 has
+ * masks for that; other sets move halves, quarters ... */
+static inline __attribute__((always_inline)) depthbench_vector vector_load_head(const depthbench_real *p, long n)
+{
+#if defined __AVX512VL__ && DEPTHBENCH_VECTOR_BYTES == 64
+#if DEPTHBENCH_FLOAT64
+    return (depthbench_vector)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#else
+    return (depthbench_vector)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#endif
+#else
+    depthbench_real t[sizeof(depthbench_vector) / sizeof(depthbench_real)] = {0};
+    depthbench_vector v;
+    for (long i = 0; i < n; i++)
+        t[i] = p[i];
+    memcpy(&v, t, sizeof v);
+    return v;
+#endif
+}
+
+static inline __attribute__((always_inline)) void vector_store_head(depthbench_real *p, depthbench_vector v, long n)
+{
+#if defined __AVX512VL__ && DEPTHBENCH_VECTOR_BYTES == 64
+#if DEPTHBENCH_FLOAT64
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+#else
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#endif
+#else
+    enum { COUNT = sizeof v / sizeof(depthbench_real) };
+    depthbench_real t[COUNT];
+    const depthbench_real *from = t;
+    if (n == COUNT) {
+        memcpy(p, &v, sizeof v);
+        return;
+    }
+    memcpy(t, &v, sizeof v);
+    if (COUNT > 8 && n & 8) {
+        memcpy(p, from, 8 * sizeof *p);
+        p += 8, from += 8;
+    }
+    if (COUNT > 4 && n & 4) {
+        memcpy(p, from, 4 * sizeof *p);
+        p += 4, from += 4;
+    }
+    if (COUNT > 2 && n & 2) {
+        memcpy(p, from, 2 * sizeof *p);
+        p += 2, from += 2;
+    }
+    if (n & 1)
+        *p = *from;
+#endif
+}
+
+/* Half a vector, for rows of C that fill no more: with AVX-512 it has registers and masks of its own, and half the arithmetic. */
+#if defined __AVX512VL__ && DEPTHBENCH_VECTOR_BYTES == 64
+enum { HAS_HALVES = 1 };
+#else
+enum { HAS_HALVES = 0 };
+#endif
+typedef depthbench_real depthbench_half __attribute__((vector_size(DEPTHBENCH_VECTOR_BYTES / 2)));
+typedef depthbench_lane depthbench_half_lanes __attribute__((vector_size(DEPTHBENCH_VECTOR_BYTES / 2)));
+
+static inline __attribute__((always_inline)) depthbench_half half_load(const depthbench_real *p)
+{
+    depthbench_half v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline __attribute__((always_inline)) depthbench_half half_zero(void)
+{
+    return (depthbench_half){0};
+}
+
+static inline __attribute__((always_inline)) void half_store(depthbench_real *p, depthbench_half v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+static inline __attribute__((always_inline)) depthbench_half half_clear_below(depthbench_half v, depthbench_real floor)
+{
+    depthbench_half_lanes below = (depthbench_half_lanes)(v < (depthbench_half){0} + floor);
+    return (depthbench_half)((depthbench_half_lanes)v & ~below);
+}
+
+static inline __attribute__((always_inline)) depthbench_half half_load_head(const depthbench_real *p, long n)
+{
+#if !(defined __AVX512VL__ && DEPTHBENCH_VECTOR_BYTES == 64)
+    (void)n;
+    return half_load(p); /* never called */
+#elif DEPTHBENCH_FLOAT64
+    return (depthbench_half)_mm256_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#else
+    return (depthbench_half)_mm256_maskz_loadu_ps((__mmask8)((1u << n) - 1), p);
+#endif
+}
+
+static inline __attribute__((always_inline)) void half_store_head(depthbench_real *p, depthbench_half v, long n)
+{
+#if !(defined __AVX512VL__ && DEPTHBENCH_VECTOR_BYTES == 64)
+    (void)n;
+    half_store(p, v); /* never called */
+#elif DEPTHBENCH_FLOAT64
+    _mm256_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m256d)v);
+#else
+    _mm256_mask_storeu_ps(p, (__mmask8)((1u << n) - 1), (__m256)v);
+#endif
 }
 
 /* The sum of the lanes, in pairs: halves onto each other until one is left. */
