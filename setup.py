@@ -33,8 +33,8 @@ ISAS = ("v4", "v3", "v2") if X86 else ("plain",)
 
 #: No -ffast-math: NaN checks must hold. These free the vectoriser from errno and from floating-point traps, no more.
 OPTIMISE = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
-#: The tile's loops over its rows must vanish, so that its accumulators become registers; the one that clears them must not become
-#: a call that clears memory.
+#: The tile's loops over its rows must vanish, so that its accumulators become registers; the one that clears them must not
+#: become a call that clears memory.
 UNROLL = [
     "--param=max-completely-peeled-insns=2000",
     "--param=max-completely-peel-times=64",

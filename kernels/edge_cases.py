@@ -60,7 +60,7 @@ _GEMM = (
     ("blocks_of_columns", 5, 403, 2083, {"bias": True}),
     ("wide", 4, 3, 1031, {"bias": True}),
     ("tall", 521, 5, 3, {}),
-    # C narrower than a vector, or than half of one, and in one piece: rows may be written over each other's ends, but not the last.
+    # C narrower than a vector, or than half of one: rows may be written over each other's ends, but not the last.
     ("narrow_2", 61, 17, 2, {"bias": True}),
     ("narrow_3", 13, 9, 3, {"bias": True, "activation": "relu"}),
     ("narrow_4", 36, 25, 4, {"activation": "relu"}),
