@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from bench.errors import InputError
 from bench.names import unknown
-from bench.studies import centroid, features, memorise, starts
+from bench.studies import (
+    centroid,
+    features,
+    memorise,
+    price,
+    starts,
+)
 from bench.studies.entry import Study
 
 STUDIES: tuple[Study, ...] = (
@@ -12,6 +18,7 @@ STUDIES: tuple[Study, ...] = (
     starts.STUDY,
     features.STUDY,
     memorise.STUDY,
+    price.STUDY,
 )
 
 
