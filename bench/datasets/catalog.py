@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.datasets import embedded, images, sources, tables
+from bench.datasets import drawn, embedded, images, sources, tables
 from bench.datasets.entry import Dataset
 from bench.datasets.references import REFERENCES
 
@@ -42,6 +42,11 @@ _ENTRIES = (
         note="its columns come centred and scaled over all samples, test folds included",
     ),
     Dataset(
+        "drawn_signs", "1500 traffic signs drawn by a program, 32x32 pixels in colour: stop sign or not", drawn.drawn_signs,
+        "that of this project; backgrounds: CC BY 2.0 (scikit-learn's sample images)", "drawn by bench/datasets/drawn.py",
+        note="drawn, not photographed: no score says how well a model does on a road",
+    ),
+    Dataset(
         "mnist", "70000 handwritten digits, 28x28 pixels, 10 classes, official split", images.mnist,
         "CC BY-SA 3.0 (as commonly stated; none with the files)",
         "LeCun, Bottou, Bengio & Haffner, Proceedings of the IEEE 86 (1998)", (sources.MNIST,),
@@ -67,6 +72,11 @@ _ENTRIES = (
     Dataset(
         "cats_vs_dogs", f"12000 cats and dogs of CIFAR-10 ({images.RE_ENCODED}, where only that is at hand), official split",
         images.cats_vs_dogs, _CIFAR, _KRIZHEVSKY, ((sources.CIFAR10,), (sources.CIFAR10_JPEG,)),
+    ),
+    Dataset(
+        "dogs_vs_horses",
+        f"12000 dogs and horses of CIFAR-10 ({images.RE_ENCODED}, where only that is at hand), official split",
+        images.dogs_vs_horses, _CIFAR, _KRIZHEVSKY, ((sources.CIFAR10,), (sources.CIFAR10_JPEG,)),
     ),
     Dataset(
         "gtsrb_subset", "12052 German traffic signs, 32x32 pixels in colour, 43 classes, official split, groups: track",

@@ -10,6 +10,7 @@ from bench.studies import (
     memorise,
     price,
     starts,
+    stop_sign,
 )
 from bench.studies.entry import Study
 
@@ -18,6 +19,7 @@ STUDIES: tuple[Study, ...] = (
     starts.STUDY,
     features.STUDY,
     memorise.STUDY,
+    stop_sign.STUDY,
     price.STUDY,
 )
 

@@ -253,8 +253,8 @@ def examples() -> dict[str, Measurements]:
 
     def made(orders: list[list[int]]) -> Measurements:
         rows = [
-            {"model": model, "fold": f, "status": "ok", "r2": 0.5 + 0.05 * i + 0.01 * f, "rmse": 1.0, "n_train": 80, "n_test": 20,
-             "time_fit_s": 0.1}
+            {"model": model, "fold": f, "status": "ok", "r2": 0.5 + 0.05 * i + 0.01 * f, "rmse": 1.0, "n_train": 80,
+             "n_test": 20, "time_fit_s": 0.1}
             for i, model in enumerate(MODELS) for f in range(len(orders))
         ]  # fmt: skip
         read = [
