@@ -43,7 +43,7 @@ _ENTRIES = (
     ),
     Dataset(
         "drawn_signs", "1500 traffic signs drawn by a program, 32x32 pixels in colour: stop sign or not", drawn.drawn_signs,
-        "that of this project; backgrounds: CC BY 2.0 (scikit-learn's sample images)", "drawn by bench/datasets/drawn.py",
+        "that of this project; backgrounds: CC BY 2.0 (scikit-learn's sample images)", "drawn by bench/datasets/drawn.py, 2026",
         note="drawn, not photographed: no score says how well a model does on a road",
     ),
     Dataset(
