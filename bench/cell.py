@@ -8,6 +8,7 @@ None was not measured, and is left out of rows.jsonl: absent means not measured,
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,9 +44,12 @@ class Cell:
         return tuple(getattr(self, name) for name in IDENTITY)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
-    """What became of a cell. Scores are fractions (0..1), times wall-clock seconds, memory bytes."""
+    """What became of a cell. Scores are fractions (0..1), times wall-clock seconds, memory bytes.
+
+    Runs of 100,000 cells are read as a whole: without slots a row of so many fields takes three times the memory.
+    """
 
     dataset: str
     feature_set: str
@@ -117,7 +121,10 @@ class Row:
     threads_after: dict[str, int] | None = None
     cpus: list[int] | None = None  # that the worker was pinned to
     position: int | None = None  # how many cells of the run had begun before this one
-    n_workers: int | None = None  # how many workers ran beside each other
+    n_workers: int | None = None  # how many workers ran beside each other, on one machine
+    time_cell_s: float | None = None  # all that the cell took but features and warm-up, as who waited for it saw it
+    host: str | None = None  # name of the machine
+    machine_fingerprint: str | None = None  # times compare only where it is the same
 
     @property
     def identity(self) -> tuple:
@@ -125,10 +132,19 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the measured fields, in the order of the class."""
-        return {f.name: v for f in dataclasses.fields(self) if (v := getattr(self, f.name)) is not None}
+        return {name: v for name in ROW_FIELDS if (v := getattr(self, name)) is not None}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Row:
         """Build a row from parsed JSON; keys this version does not know are passed over."""
-        known = {f.name for f in dataclasses.fields(cls)}
-        return cls(**{k: v for k, v in values.items() if k in known})
+        return cls(**{k: _shared(v) for k, v in values.items() if k in _KNOWN})
+
+
+#: The names of a row's fields, in their order.
+ROW_FIELDS = tuple(f.name for f in dataclasses.fields(Row))
+_KNOWN = frozenset(ROW_FIELDS)
+
+
+def _shared(value: Any) -> Any:
+    """Return one object for equal short texts: names, hashes and times stand in many rows of a run."""
+    return sys.intern(value) if type(value) is str and len(value) <= 64 else value
