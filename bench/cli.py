@@ -96,7 +96,13 @@ def run(
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder for runs. [results/runs]")] = None,
     resume: Annotated[str | None, typer.Option("--resume", help="Finish this run: its id, or its folder.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which cells would run, and run none.")] = False,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="Run what fits into this time, whole folds first: 30min, 1.5h.")
+    ] = None,
+    executor: Annotated[str, typer.Option("--executor", help="local, or dask: on the workers of a cluster.")] = "local",
+    scheduler: Annotated[str | None, typer.Option("--scheduler", help="Address of the dask scheduler.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it takes; run nothing.")] = False,
+    cells: Annotated[bool, typer.Option("--cells", help="With --dry-run: every cell, as when the output is piped.")] = False,
 ) -> None:
     """Run a suite; options narrow it down or override it. Ends with the table; the run folder keeps everything."""
     from bench import commands
@@ -119,7 +125,11 @@ def run(
         "preset": preset,
     }
     given = {k: v for k, v in overrides.items() if v is not None and v != []}
-    raise typer.Exit(commands.run(suite, given, output, resume, dry_run=dry_run))
+    code = commands.run(
+        suite, given, output, resume,
+        budget=budget, executor=executor, scheduler=scheduler, dry_run=dry_run, list_cells=cells,
+    )  # fmt: skip
+    raise typer.Exit(code)
 
 
 @app.command(name="list")

@@ -10,14 +10,24 @@ from bench import store
 from bench.errors import InputError
 from bench.names import unknown
 
+EXECUTORS = ("local", "dask")
 DEFAULT_SUITE = "digits"
 FORMATS = ("html", "md", "csv", "tex", "json")
 
 
 def run(
-    suite_name: str | None, overrides: dict[str, Any], output: Path | None, resume: str | None, *, dry_run: bool = False
+    suite_name: str | None,
+    overrides: dict[str, Any],
+    output: Path | None,
+    resume: str | None,
+    *,
+    budget: str | None = None,
+    executor: str = "local",
+    scheduler: str | None = None,
+    dry_run: bool = False,
+    list_cells: bool = False,
 ) -> int:
-    """Run or finish a suite; return the exit code.
+    """Run or finish a suite, or with `dry_run` say what that would be; return the exit code.
 
     Raises
     ------
@@ -27,18 +37,25 @@ def run(
     from rich.console import Console
 
     from bench import runs
+    from bench.budget import parse_duration
 
+    if executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
+    if (executor == "dask") != (scheduler is not None):
+        raise InputError("--executor dask and --scheduler ADDRESS go together: the address of a dask scheduler")
+    how = runs.How(parse_duration(budget) if budget is not None else None, executor, scheduler)
     root = output if output is not None else store.RUNS
     folder = _folder_to_resume(resume, root, suite_name is not None and output is not None) if resume else None
     suite = _suite(suite_name, overrides, folder)
     console = Console(soft_wrap=False, width=None if sys.stdout.isatty() else 80)
     if dry_run:
-        return runs.show_plan(suite, console)
+        whole = list_cells or not sys.stdout.isatty()
+        return runs.show_plan(suite, console, list_cells=whole, budget_s=how.budget_s, folder=folder)
     if folder is None:
         run_id = store.new_run_id(suite.name)
         folder = root / run_id
     target = runs.Target(_run_id(folder), folder)
-    return runs.run(suite, target, console, ["depthbench", *sys.argv[1:]])
+    return runs.run(suite, target, console, ["depthbench", *sys.argv[1:]], how=how)
 
 
 def _run_id(folder: Path) -> str:

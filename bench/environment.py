@@ -32,6 +32,7 @@ def machine() -> dict[str, Any]:
     import psutil
 
     found = {
+        "host": platform.node(),
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "platform": platform.platform(),

@@ -1,8 +1,7 @@
 """Runs cells in worker processes on this machine: deals them out, holds them to their limits, outlives their crashes.
 
-One loop in one thread waits for what workers say. Cells come in groups that share a matrix (data set, feature set,
-repeat, fold); a worker keeps to its group, so the matrix is made once, and takes from another's group only when no
-untouched one is left. A worker is used for one thread setting, and replaced when it dies or is killed.
+One loop in one thread waits for what workers say, and `bench.dealing` says who gets which cell. A worker is used for one
+thread setting, and replaced when it dies or is killed.
 
 Each phase of a cell (features, warm-up, fit with prediction and scores) may take the time limit; a worker that exceeds it
 or the memory limit is killed together with all it started. If a fold's features cannot be made, all its cells say so.
@@ -13,13 +12,13 @@ from __future__ import annotations
 
 import selectors
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bench.cell import Cell, Row
+from bench.dealing import Dealer
 from bench.errors import InputError
 from bench.tuning.trials import TrialLog
 from bench.workers import Death, Worker
@@ -31,6 +30,23 @@ _MAX_FAILED_STARTS = 3
 
 class WorkerError(RuntimeError):
     """Workers do not start at all; nothing can be run."""
+
+
+class Executor(Protocol):
+    """What a run needs of whoever runs its cells."""
+
+    jobs: int  # workers beside each other
+    deadline: float | None  # of time.monotonic; no cell is begun after it
+
+    def __enter__(self) -> Executor: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def check(self, threads: int) -> dict[str, Any]:
+        """Have a worker load all data; return data sets, models and environment."""
+
+    def run(self, cells: Sequence[Cell]) -> Iterator[Row]:
+        """Yield the row of each cell as it ends."""
 
 
 class LocalExecutor:
@@ -63,6 +79,7 @@ class LocalExecutor:
         self.context, self.logs, self.jobs = context, logs, jobs
         self.timeout_s, self.memory_bytes = timeout_s, memory_bytes
         self.trials = trials
+        self.deadline: float | None = None  # of time.monotonic: when the budget of the run is used up
         self._workers: list[Worker] = []
         self._failed_starts = 0
         self._n_started = 0
@@ -127,17 +144,19 @@ class LocalExecutor:
     # -- cells
 
     def run(self, cells: Sequence[Cell]) -> Iterator[Row]:
-        """Yield the row of each cell as it ends, in whatever order that is."""
-        dealer = _Dealer(cells)
+        """Yield the row of each cell as it ends, in whatever order that is; none is begun after the `deadline`."""
+        dealer = self.dealer = Dealer(cells)
         n_workers = min(self.jobs, len(cells))
         while dealer.n_left or any(w.cell for w in self._workers):
+            if self.deadline is not None and time.monotonic() >= self.deadline:
+                dealer.drop()
             yield from self._deal(dealer, n_workers)
             for worker in self._wait():
                 yield from self._listen(worker, dealer)
             for worker in list(self._workers):
                 yield from self._hold_to_limits(worker, dealer)
 
-    def _deal(self, dealer: _Dealer, n_workers: int) -> Iterator[Row]:
+    def _deal(self, dealer: Dealer, n_workers: int) -> Iterator[Row]:
         """Give every idle worker a cell, and start or replace workers where cells need them."""
         yield from dealer.hopeless()
         for worker in [w for w in self._workers if w.cell is None]:
@@ -153,7 +172,7 @@ class LocalExecutor:
             self._give(worker, dealer.next(worker.pid, threads))
 
     def _give(self, worker: Worker, cell: Cell) -> None:
-        worker.cell = cell
+        worker.cell, worker.began = cell, None
         worker.phase = "features" if worker.is_ready else "start"
         worker.since = time.monotonic()
         known = self.trials.trials.get(cell.identity, []) if self.trials else []
@@ -167,7 +186,7 @@ class LocalExecutor:
             tick = _MEMORY_TICK_S if self.memory_bytes else _TICK_S
             return [key.fileobj for key, _ in selector.select(timeout=tick)]
 
-    def _listen(self, worker: Worker, dealer: _Dealer) -> Iterator[Row]:
+    def _listen(self, worker: Worker, dealer: Dealer) -> Iterator[Row]:
         messages, ended = worker.receive()
         for message in messages:
             kind = message["is"]
@@ -175,6 +194,8 @@ class LocalExecutor:
                 worker.is_ready, self._failed_starts = True, 0
                 worker.phase, worker.since = message["phase"], time.monotonic()
                 worker.trial = message.get("trial")
+                if worker.phase in ("tuning", "fit") and worker.began is None:
+                    worker.began = worker.since
             elif kind == "trial":
                 worker.trial, worker.since = None, time.monotonic()
                 if self.trials is not None:
@@ -183,6 +204,8 @@ class LocalExecutor:
                 row = Row.from_dict(message["row"])
                 if kind == "no_features":
                     dealer.give_up(worker.cell, row)
+                if worker.began is not None:
+                    row = replace(row, time_cell_s=time.monotonic() - worker.began)
                 worker.cell, worker.phase = None, "idle"
                 yield row
             elif kind == "refused":  # the data were there when they were checked, and are no longer
@@ -190,7 +213,7 @@ class LocalExecutor:
         if ended or not worker.is_alive():
             yield from self._ended(worker, dealer, self._bury(worker))
 
-    def _ended(self, worker: Worker, dealer: _Dealer, death: Death) -> Iterator[Row]:
+    def _ended(self, worker: Worker, dealer: Dealer, death: Death) -> Iterator[Row]:
         """Turn a worker that is gone into the row of the cell it was at."""
         if not worker.is_ready:
             self._failed_starts += 1
@@ -224,7 +247,7 @@ class LocalExecutor:
         self.trials.append(cell, {**worker.trial, **lost})
         return True
 
-    def _hold_to_limits(self, worker: Worker, dealer: _Dealer) -> Iterator[Row]:
+    def _hold_to_limits(self, worker: Worker, dealer: Dealer) -> Iterator[Row]:
         if worker.cell is None:
             return
         over = self._over_limit(worker)
@@ -252,67 +275,3 @@ class LocalExecutor:
                     f"the limit is {self.memory_bytes / 2**20:.0f} MiB",
                 )
         return None
-
-
-class _Dealer:
-    """Who gets which cell next. A group is (threads, *fold): cells that share a matrix and a kind of worker."""
-
-    def __init__(self, cells: Sequence[Cell]):
-        self._groups: dict[tuple, deque[Cell]] = {}
-        for cell in cells:
-            self._groups.setdefault(_group(cell), deque()).append(cell)
-        self._untouched = dict.fromkeys(self._groups)  # groups that no worker has begun, in order
-        self._current: dict[int, tuple] = {}  # pid -> its group
-        self._lost: dict[tuple, Row] = {}  # fold -> why its features cannot be made
-        self.n_left = len(cells)
-
-    def threads_needed(self) -> int:
-        """Return the thread setting that the next cell wants."""
-        return next(iter(self._groups))[0]
-
-    def next(self, pid: int, threads: int) -> Cell | None:
-        """Return the next cell for a worker: of its own group, of an untouched one, or of the fullest of the others."""
-        group = self._current.get(pid)
-        if group not in self._groups:
-            group = next((g for g in self._untouched if g[0] == threads), None)
-        if group is None:
-            begun = (g for g in self._groups if g[0] == threads)
-            group = max(begun, key=lambda g: len(self._groups[g]), default=None)
-        if group is None:
-            return None
-        self._untouched.pop(group, None)
-        self._current[pid] = group
-        cell = self._groups[group].popleft()
-        self.n_left -= 1
-        if not self._groups[group]:
-            del self._groups[group]
-        return cell
-
-    def take_back(self, cell: Cell) -> None:
-        """Put a cell that was never begun in front again."""
-        self._groups.setdefault(_group(cell), deque()).appendleft(cell)
-        self.n_left += 1
-
-    def give_up(self, cell: Cell, row: Row) -> None:
-        """Remember that the features of the cell's fold cannot be made."""
-        self._lost[_fold(cell)] = row
-
-    def hopeless(self) -> list[Row]:
-        """Take out all cells whose features cannot be made; return their rows."""
-        rows = []
-        for group in [g for g in self._groups if g[1:] in self._lost] if self._lost else []:
-            self._untouched.pop(group, None)
-            cells = self._groups.pop(group)
-            self.n_left -= len(cells)
-            rows += [replace(self._lost[group[1:]], **asdict(cell)) for cell in cells]
-        return rows
-
-
-def _group(cell: Cell) -> tuple:
-    return (cell.threads, *_fold(cell))
-
-
-def _fold(cell: Cell) -> tuple:
-    return (cell.dataset, cell.feature_set, cell.repeat, cell.fold, cell.seed)
-
-

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -17,14 +18,17 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import noise, store
-from bench.cell import Cell, Row
+from bench import noise, planning, store
+from bench.budget import left_out
+from bench.cell import Row
 from bench.environment import machine
 from bench.errors import InputError
-from bench.executors import LocalExecutor, WorkerError
+from bench.executors import Executor, LocalExecutor, WorkerError
 from bench.features.cache import default_folder, default_limit
+from bench.history import History, Observed
 from bench.names import is_tuned
-from bench.plan import DatasetInfo, OwnModel, family, has_space, plan, reason_to_skip
+from bench.plan import DatasetInfo, OwnModel, family, has_space
+from bench.planning import say
 from bench.progress import RunProgress, summary
 from bench.suite import HOW, Suite
 from bench.tuning.trials import TrialLog
@@ -47,7 +51,27 @@ class Target:
     folder: Path
 
 
-def run(suite: Suite, target: Target, console: Console, command: list[str], *, report: bool = True) -> int:
+@dataclass(frozen=True)
+class How:
+    """How a run goes, which changes nothing in what its cells are.
+
+    Parameters
+    ----------
+    budget_s : float, optional
+        Run only what fits into this time.
+    executor : {"local", "dask"}
+    scheduler : str, optional
+        Address of the dask scheduler.
+    """
+
+    budget_s: float | None = None
+    executor: str = "local"
+    scheduler: str | None = None
+
+
+def run(
+    suite: Suite, target: Target, console: Console, command: list[str], *, report: bool = True, how: How | None = None
+) -> int:
     """Run, or finish, a suite in a folder; return the exit code.
 
     Rows that are there already are kept, whatever their status: to try failed cells again, start a new run. Without `report`
@@ -69,7 +93,7 @@ def run(suite: Suite, target: Target, console: Console, command: list[str], *, r
     with signals_interrupt(), store.Writer(target.folder, manifest) as writer:
         try:
             _check_same(suite, writer)
-            return _run(suite, writer, console, command, report)
+            return _run(suite, writer, console, command, report, how or How())
         except KeyboardInterrupt:
             console.print(f"interrupted: {_how_to_go_on(writer)}", markup=False, highlight=False, soft_wrap=True)
             return INTERRUPTED
@@ -123,13 +147,15 @@ def _check_same(suite: Suite, writer: store.Writer) -> None:
         raise InputError(f"{writer.folder} holds a run of another suite ({differences}); start a new run for this one")
 
 
-def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str], report: bool) -> int:
+def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str], report: bool, how: How) -> int:
+    begin = time.monotonic()
     if not writer.is_new:
         resumed = [*writer.manifest.get("resumed", []), {"utc": store.utc_now(), "command": command}]
         writer.update_manifest(utc_end=None, resumed=resumed)
-    _fetch(suite)
-    with closing(TrialLog(writer.folder)) as trials, _executor(suite, writer, trials) as executor:
-        _plan_and_run(suite, writer, console, executor)
+    if how.executor == "local":
+        _fetch(suite)
+    with closing(TrialLog(writer.folder)) as trials, _executor(suite, writer, trials, console, how) as executor:
+        _plan_and_run(suite, writer, console, executor, how, begin)
     _remove_empty_logs(writer.folder / LOGS)
     shutil.rmtree(writer.folder / CHECKPOINTS, ignore_errors=True)
     writer.update_manifest(utc_end=store.utc_now())
@@ -138,34 +164,68 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
     return _exit_code(writer)
 
 
-def _executor(suite: Suite, writer: store.Writer, trials: TrialLog) -> LocalExecutor:
-    return LocalExecutor(
-        suite_context(suite, writer.folder / CHECKPOINTS),
-        writer.folder / LOGS,
-        jobs=suite.jobs,
-        timeout_s=suite.timeout_s,
-        memory_bytes=suite.memory_bytes,
-        trials=trials,
-    )
+def _executor(suite: Suite, writer: store.Writer, trials: TrialLog, console: Console, how: How) -> Executor:
+    limits = {"timeout_s": suite.timeout_s, "memory_bytes": suite.memory_bytes, "trials": trials}
+    if how.executor == "dask":
+        from bench.cluster import DaskExecutor
+
+        return DaskExecutor(suite_context(suite), how.scheduler, say=lambda text: say(console, text), **limits)
+    context = suite_context(suite, writer.folder / CHECKPOINTS)
+    return LocalExecutor(context, writer.folder / LOGS, jobs=suite.jobs, **limits)
 
 
-def _plan_and_run(suite: Suite, writer: store.Writer, console: Console, executor: LocalExecutor) -> None:
+def _plan_and_run(
+    suite: Suite, writer: store.Writer, console: Console, executor: Executor, how: How, begin: float
+) -> None:
+    """Check, plan, and write the rows of all cells that have none yet."""
     checked = executor.check(suite.threads[0])
     datasets = {k: DatasetInfo(**{**v, "image_shape": _shape(v)}) for k, v in checked["datasets"].items()}
     own_models = {k: OwnModel(**v) for k, v in checked["own_models"].items()}
-    cells = plan(suite, own_models)
-    environment = {**machine(), **checked["environment"]}
-    facts = {k: asdict(v) for k, v in datasets.items()}
+    if how.budget_s is not None:
+        executor.deadline = begin + how.budget_s
+    planned = planning.make(
+        suite, datasets, own_models, budget_s=how.budget_s, done=writer, n_workers=executor.jobs
+    )
     found = noise.renewed(writer.manifest, checked.get("noise"))
-    writer.update_manifest(environment=environment, n_cells=len(cells), datasets=facts, **found)
-    console.print(f"run {writer.manifest['run_id']} -> {writer.folder}", markup=False, highlight=False, soft_wrap=True)
+    writer.update_manifest(
+        environment={**(checked.get("machine") or machine()), **checked["environment"]},
+        n_cells=len(planned.cells),
+        datasets={k: asdict(v) for k, v in datasets.items()},
+        budget=planned.budget,
+        **found,
+    )
+    say(console, f"run {writer.manifest['run_id']} -> {writer.folder}")
     _say_what_was_inferred(datasets, console)
     for warning in noise.warnings_of({"noise": checked.get("noise")}):
-        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"warning: {warning}")
     if suite.tunes and (fixed := [m for m in suite.models if not is_tuned(m) and not has_space(m, own_models)]):
-        text = f"not tuned, for they declare no search space: {', '.join(fixed)}"
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-    _run_cells(cells, executor, writer, console, datasets, own_models)
+        say(console, f"not tuned, for they declare no search space: {', '.join(fixed)}")
+    if planned.left_out():
+        say(console, planned.left_out())
+    observed = Observed(suite)
+    start_s = time.monotonic() - begin
+    try:
+        _run_cells(planned, executor, writer, console, own_models, observed)
+    finally:
+        if how.executor == "local" and observed.times:
+            history = History.of_this_machine()
+            history.learn(observed, start_s)
+            history.save(machine()["fingerprint"])
+    _say_what_was_left(planned, writer, console)
+
+
+def _say_what_was_left(planned: planning.Planned, writer: store.Writer, console: Console) -> None:
+    """Put right what run.json says of the budget: it may have been used up before the end of the plan."""
+    if planned.budget is None:
+        return
+    out = [c for c in planned.cells if c.identity not in writer]
+    taken = [c for c in planned.choice.taken if c.identity in writer]
+    budget = {**planned.budget, "n_left_out": len(out), "left_out": left_out(taken, out)}
+    writer.update_manifest(budget=budget)
+    if len(out) > len(planned.choice.left_out):
+        say(console, f"the budget was used up before {len(out) - len(planned.choice.left_out)} of the cells planned")
+    if out:
+        say(console, f"run what was left out, with more time: depthbench run --resume {writer.folder}")
 
 
 def _fetch(suite: Suite) -> None:
@@ -212,50 +272,57 @@ def suite_context(suite: Suite, checkpoints: Path | None = None) -> dict[str, An
 
 
 def _run_cells(
-    cells: list[Cell],
-    executor: LocalExecutor,
+    planned: planning.Planned,
+    executor: Executor,
     writer: store.Writer,
     console: Console,
-    datasets: dict[str, DatasetInfo],
     own_models: dict[str, OwnModel],
+    observed: Observed,
 ) -> None:
-    """Write the rows of all cells that have none yet."""
-    left = [c for c in cells if c.identity not in writer]
-    reasons = {c: reason_to_skip(c, datasets[c.dataset], own_models) for c in left}
-    applicable = [c for c in left if reasons[c] is None]
-    facts = {"run_id": writer.manifest["run_id"], "n_workers": min(executor.jobs, max(1, len(applicable)))}
+    here = writer.manifest["environment"]
+    facts = {
+        "run_id": writer.manifest["run_id"],
+        "n_workers": min(executor.jobs, max(1, len(planned.choice.taken))),
+        "host": here.get("host"),
+        "machine_fingerprint": here.get("fingerprint"),
+    }
     n_failed = len(writer) - writer.counts["ok"] - writer.counts["skipped"]
 
     def finish(row: Row) -> None:
-        row = replace(row, utc=store.utc_now(), family=row.family or family(row.model, own_models), **facts)
+        said = {name: value for name, value in facts.items() if getattr(row, name) is None}
+        row = replace(row, utc=store.utc_now(), family=row.family or family(row.model, own_models), **said)
         writer.append(row)
+        observed.add(row)
         progress.add(row)
 
-    with RunProgress(console, len(cells), len(cells) - len(left), n_failed) as progress:
-        for cell in left:
-            if reasons[cell] is not None:
-                finish(Row(**asdict(cell), status="skipped", message=reasons[cell]))
-        for row in executor.run(applicable):
+    n_cells = len(planned.cells) - len(planned.choice.left_out)
+    with RunProgress(console, n_cells, len(writer), n_failed) as progress:
+        for cell, reason in planned.reasons.items():
+            finish(Row(**asdict(cell), status="skipped", message=reason))
+        for row in executor.run(planned.choice.taken):
             finish(row)
+    if machines := getattr(executor, "machines", None):
+        writer.update_manifest(machines={**writer.manifest.get("machines", {}), **machines})
 
 
-def show_plan(suite: Suite, console: Console) -> int:
-    """Print which cells a suite has, without running any; return the exit code."""
+def show_plan(
+    suite: Suite, console: Console, *, list_cells: bool, budget_s: float | None = None, folder: Path | None = None
+) -> int:
+    """Print which cells a suite has and how long they should take, without running any; return the exit code.
+
+    Cells that have their row in the run of `folder` are said to be done.
+    """
     from bench.execution import Bench, Context
 
     _fetch(suite)
     bench = Bench(Context(**suite_context(suite)))
     datasets, own_models = bench.check(), bench.own_models
     _say_what_was_inferred(datasets, console)
-    cells = plan(suite, own_models)
-    reasons = {c: reason_to_skip(c, datasets[c.dataset], own_models) for c in cells}
-    for c in cells:
-        where = f"{c.dataset} {c.feature_set} {c.model} {c.backend} threads={c.threads} repeat={c.repeat} fold={c.fold}"
-        console.print(f"{where}{f'  skipped: {reasons[c]}' if reasons[c] else ''}", soft_wrap=True, highlight=False)
-    n_skipped = sum(reason is not None for reason in reasons.values())
-    limit = f"{suite.timeout_s:g} s at most for each{', and for each trial of a search' if suite.tunes else ''}"
-    console.print(f"{len(cells)} cells: {len(cells) - n_skipped} to run ({limit}), {n_skipped} skipped", highlight=False)
-    return DONE if n_skipped < len(cells) else NOTHING_RAN
+    stands = folder is not None and (folder / store.MANIFEST).exists()
+    done = {row.identity for row in store.read_run(folder).rows} if stands else ()
+    planned = planning.make(suite, datasets, own_models, budget_s=budget_s, done=done)
+    planning.show(planned, suite, console, list_cells=list_cells)
+    return DONE if planned.choice.taken or done else NOTHING_RAN
 
 
 def _remove_empty_logs(folder: Path) -> None:

@@ -46,6 +46,7 @@ class Worker:
         self.phase = "start"
         self.trial: dict[str, Any] | None = None  # of a search, the one that it is at
         self.since = time.monotonic()  # when the phase began
+        self.began: float | None = None  # when the cell's search or fit began
         self.is_ready = False
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as errors:
