@@ -26,6 +26,7 @@ from typing import Any
 from bench.cell import STATUSES, Row
 from bench.names import is_tuned, untuned
 from bench.noise import floor_of, warnings_of
+from bench.origins import is_timed, notes, timed_on
 from bench.statistics import Interval, mean_interval, test_train_ratio, wilson_interval
 
 FoldKey = tuple[int, int, int]  # (seed, repeat, fold)
@@ -221,7 +222,7 @@ def build_tables(rows: Sequence[Row], manifest: Mapping[str, Any] | None = None)
     ----------
     rows : sequence of Row
     manifest : mapping, optional
-        What run.json holds; only the order of data sets, feature sets and models is taken from it.
+        What run.json holds: the order of data sets, feature sets and models, and how the rows came about.
 
     Returns
     -------
@@ -235,7 +236,8 @@ def build_tables(rows: Sequence[Row], manifest: Mapping[str, Any] | None = None)
     suite = suite if isinstance(suite, Mapping) else {}
     order = _in_order(by_dataset, suite.get("datasets"))
     tables = [_build_table(name, by_dataset[name], suite) for name in order]
-    return [replace(t, noise_floor=floor_of(manifest), warnings=(*t.warnings, *_about_noise(manifest))) for t in tables]
+    more = [[*_about_noise(manifest), *notes(by_dataset[t.dataset], manifest)] for t in tables]
+    return [replace(t, noise_floor=floor_of(manifest), warnings=(*t.warnings, *m)) for t, m in zip(tables, more, strict=True)]
 
 
 def _about_noise(manifest: Mapping[str, Any] | None) -> list[str]:
@@ -249,7 +251,8 @@ def _build_table(dataset: str, rows: list[Row], suite: Mapping[str, Any]) -> Dat
     by_contestant: dict[ContestantKey, list[Row]] = defaultdict(list)
     for row in rows:
         by_contestant[row.feature_set, row.model, row.backend, row.threads].append(row)
-    summaries = {key: _summarize(found, metric, len(expected)) for key, found in by_contestant.items()}
+    machine = timed_on(rows)
+    summaries = {key: _summarize(found, metric, len(expected), machine) for key, found in by_contestant.items()}
     footnotes, numbers = _footnotes(summaries)
     summaries = {key: _with(s, footnotes=numbers.get(key, ())) for key, s in summaries.items()}
     lines = _in_order({s.line: None for s in summaries.values()}, None)
@@ -273,12 +276,13 @@ def _build_table(dataset: str, rows: list[Row], suite: Mapping[str, Any]) -> Dat
     )
 
 
-def _summarize(rows: list[Row], metric: str, n_expected: int) -> Summary:
+def _summarize(rows: list[Row], metric: str, n_expected: int, machine: str | None) -> Summary:
     scored = {_fold_key(row): value for row in rows if (value := _score(row, metric)) is not None}
     done = [row for row in rows if _score(row, metric) is not None]
     first = rows[0]
     means = {name: stdlib_statistics.fmean(v) for name in MEAN_SCORES if (v := _numbers(done, name))}
-    times = {name: stdlib_statistics.median(v) for name in MEDIAN_TIMES if (v := _numbers(done, name))}
+    timed = [row for row in done if is_timed(row, machine)]
+    times = {name: stdlib_statistics.median(v) for name in MEDIAN_TIMES if (v := _numbers(timed, name))}
     peaks = _numbers(done, "peak_memory_bytes")
     return Summary(
         dataset=first.dataset,
