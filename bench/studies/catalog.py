@@ -6,6 +6,7 @@ from bench.errors import InputError
 from bench.names import unknown
 from bench.studies import (
     centroid,
+    data,
     features,
     memorise,
     price,
@@ -19,6 +20,7 @@ STUDIES: tuple[Study, ...] = (
     starts.STUDY,
     features.STUDY,
     memorise.STUDY,
+    data.STUDY,
     stop_sign.STUDY,
     price.STUDY,
 )
