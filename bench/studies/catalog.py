@@ -10,6 +10,7 @@ from bench.studies import (
     features,
     memorise,
     price,
+    revolution,
     starts,
     stop_sign,
 )
@@ -21,6 +22,7 @@ STUDIES: tuple[Study, ...] = (
     features.STUDY,
     memorise.STUDY,
     data.STUDY,
+    revolution.STUDY,
     stop_sign.STUDY,
     price.STUDY,
 )
