@@ -64,6 +64,7 @@ class Context:
     feature_backend: str  # of the networks behind learned features
     tune: int | None = None
     tune_s: float | None = None
+    tune_metric: str = "accuracy"
     cache_folder: str | None = None
     cache_limit_bytes: int = LIMIT_BYTES
     checkpoint_folder: str | None = None  # where trainings of several epochs leave their state
@@ -286,7 +287,7 @@ class Bench:
             build=lambda params: self._build(cell, data, seed, params),
             inner_fold=inner_fold,
             n_folds=len(folds),
-            metric=inner.METRICS[data.task],
+            metric=inner.metric(data.task, self.context.tune_metric),
             budget=Budget(self.context.tune, self.context.tune_s),
             seed=seed,
             on_begin=lambda trial: self.on_phase("tuning", trial=trial),

@@ -135,6 +135,7 @@ class Suite(BaseModel):
     ] = (1,)
     tune: Annotated[int, Field(ge=2, le=10_000)] | None = None  # configurations that each search may try
     tune_s: Annotated[float, Field(gt=0, le=7 * 86400)] | None = None  # or the seconds that it may take
+    tune_metric: Literal["accuracy", "balanced_accuracy"] = "accuracy"  # what a search judges classifiers by
     timeout_s: Annotated[float, Field(gt=0, le=7 * 86400)] = 60.0
     memory_bytes: Annotated[Annotated[int, Field(ge=1 << 20)] | None, BeforeValidator(parse_bytes)] = None
     jobs: Annotated[int, Field(ge=1, le=1024)] = 1

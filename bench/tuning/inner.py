@@ -17,12 +17,20 @@ from bench.tuning.search import N_INNER_FOLDS
 if TYPE_CHECKING:
     import numpy as np
 
-#: What configurations are judged by.
-METRICS = {CLASSIFICATION: "accuracy", "regression": "r2"}
-
 
 class TooFewError(ValueError):
     """A training part that cannot be divided into two inner folds."""
+
+
+def metric(task: str, of_classes: str = "accuracy") -> str:
+    """Return what configurations are judged by: the metric that a suite names for classes, R² for numbers.
+
+    Examples
+    --------
+    >>> metric("classification", "balanced_accuracy"), metric("regression", "balanced_accuracy")
+    ('balanced_accuracy', 'r2')
+    """
+    return of_classes if task == CLASSIFICATION else "r2"
 
 
 @dataclass(frozen=True, eq=False)

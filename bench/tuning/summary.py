@@ -105,13 +105,15 @@ def budget_words(suite: Mapping[str, Any]) -> str:
     'Each search was given 16 configurations'
     >>> budget_words({"tune": 16, "tune_s": 30.0})
     'Each search was given 16 configurations or 30 s, whichever ended first'
+    >>> budget_words({"tune_s": 5.0, "tune_metric": "balanced_accuracy"})
+    'Each search was given 5 s, and judged classifiers by balanced accuracy'
     """
     n, seconds = suite.get("tune"), suite.get("tune_s")
     given = [f"{n} configurations"] if n else []
     given += [f"{seconds:g} s"] if isinstance(seconds, int | float) else []
-    if not given:
-        return "Each search was given the same budget"
-    return f"Each search was given {' or '.join(given)}{', whichever ended first' if len(given) > 1 else ''}"
+    budget = f"{' or '.join(given)}{', whichever ended first' if len(given) > 1 else ''}" if given else "the same budget"
+    judge = ", and judged classifiers by balanced accuracy" if suite.get("tune_metric") == "balanced_accuracy" else ""
+    return f"Each search was given {budget}{judge}"
 
 
 def params_words(params: Any) -> str:

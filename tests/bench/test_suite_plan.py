@@ -26,6 +26,7 @@ GOOD = {"name": "t", "datasets": ["iris"], "features": ["raw"], "models": ["lda"
         ({"features": ["rwa"]}, "features", "did you mean 'raw'"),
         ({"backends": ["cyton"]}, "backends", "did you mean 'cython'"),
         ({"split": "kfolds"}, "split", "kfold"),
+        ({"tune_metric": "f1"}, "tune_metric", "'accuracy' or 'balanced_accuracy'"),
         ({"folds": 1}, "folds", "2"),
         ({"folds": "five"}, "folds", "integer"),
         ({"repeats": 0}, "repeats", "1"),

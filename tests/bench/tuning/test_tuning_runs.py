@@ -205,3 +205,13 @@ def test_the_plan_says_what_would_be_tuned(tmp_path):
     arguments = ("run", "digits", "-m", "dummy,lda", "-f", "raw", "--folds", 2, "--repeats", 1, "--tune", 4, "--dry-run")
     lines = depthbench(*arguments, cwd=tmp_path).stdout.splitlines()
     assert [line.split()[2] for line in lines[:3]] == ["dummy", "lda", "lda+tuned"]
+
+
+def test_a_suite_says_what_searches_judge_by(tmp_path):
+    """In the trials, and in words where the report tells of the budget."""
+    path = suite(tmp_path, models=["lda"], tune=2, tune_metric="balanced_accuracy")
+    done = depthbench("run", path, "-o", tmp_path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    run = only_run(tmp_path)
+    assert {t["metric"] for fold in (0, 1) for t in trials_of(run, "lda+tuned", fold)} == {"balanced_accuracy"}
+    assert "judged classifiers by balanced accuracy" in (run / "table.md").read_text()
