@@ -231,6 +231,11 @@ def p_text(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
+def _equals(p: float) -> str:
+    text = p_text(p)
+    return f"{text[0]} {text[1:]}" if text.startswith("<") else f"= {text}"
+
+
 # -- ranks
 
 
@@ -291,7 +296,7 @@ def _friedman_sentence(policy: Policy, found: Ranking) -> str:
     alike = "could all be alike" if f.p_value >= 0.05 else "are not all alike"
     first = found.names[policy.order[0]]
     text = (
-        f"The {f.k} contestants {alike} (Friedman, Iman-Davenport's F, p = {p_text(f.p_value)}); mean ranks closer than "
+        f"The {f.k} contestants {alike} (Friedman, Iman-Davenport's F, p {_equals(f.p_value)}); mean ranks closer than "
         f"{f.critical_difference:.2f} are not told apart (Nemenyi), which those with a letter in common are."
     )
     if f.p_value < 0.05:
