@@ -97,6 +97,7 @@ def test_calibration_is_that_of_the_definition(sharpness):
     found = calibration.measure(probabilities, np.arange(4), y_true)
     assert found["ece"] == pytest.approx(expected_ece(probabilities, y_true, 15), abs=1e-5)
     assert sum(n for _, n, _, _ in found["bins"]) == 300
+    assert all(b.low - 1e-6 < b.confidence <= b.high + 1e-6 for b in calibration.pool([found]).bins)
 
 
 def test_folds_pooled_are_one_large_fold():
