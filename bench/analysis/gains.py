@@ -1,7 +1,8 @@
 """How much of a gain is owed to the features, and how much to the classifier.
 
 From the table of models x feature sets the largest part is taken in which every cell has all its folds; constant models
-(`dummy`) are left out, for they would make the models' share as large as one likes. The **gain** runs from a base, the
+(`dummy`) are left out, for they would make the models' share as large as one likes, and of a model that ran on several
+backends the first one stands for all. The **gain** runs from a base, the
 simplest model on the first feature set of the table, to the best cell; like the verdict's best, it is picked for each fold
 on the other folds only, so luck on a fold has no part in it. ``bench/statistics/factors.py`` says how it is split.
 """
@@ -102,7 +103,7 @@ def split(table: DatasetTable, models: Mapping[str, Any] | None = None) -> Facto
 
 def _balanced(table: DatasetTable) -> tuple[list[LineKey], list[str], list[str]]:
     """Return lines and feature sets of which every cell is complete: what has the most gaps is taken out, one by one."""
-    lines = [line for line in table.lines if base_name(line[0]) != "dummy"]
+    lines = [line for line in table.lines if base_name(line[0]) != "dummy" and line == _first_of(table, line)]
     feature_sets = list(table.feature_sets)
     out: list[str] = []
 
@@ -120,6 +121,11 @@ def _balanced(table: DatasetTable) -> tuple[list[LineKey], list[str], list[str]]
         else:
             out.append(feature_sets.pop(of_set.index(max(of_set))))
     return lines, feature_sets, out
+
+
+def _first_of(table: DatasetTable, line: LineKey) -> LineKey:
+    """Return the first line of the same model: on another backend, or with other threads, it is no other classifier."""
+    return next(other for other in table.lines if other[0] == line[0])
 
 
 def _picked(scores: Any, folds: Sequence[FoldKey]) -> list[tuple[int, int]]:

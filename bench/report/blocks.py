@@ -204,13 +204,13 @@ def _backends_block(found: Sequence[Agreement]) -> Block:
     else:
         lead = "Predictions are not stored with this run: only scores can be compared between backends."
     lines = tuple(_backends_line(a) for a in found)
-    header = ("model", "features", "backends", "predictions", "differ", "first right", "second right", "p", "largest gap")
+    header = ("model", "backends", "predictions", "differ", "first right", "second right", "p", "largest gap")
     return Block("backends", "Same seed, other backend", (lead,), header, lines)
 
 
 def _backends_line(a: Agreement) -> tuple[str, ...]:
     scale, digits = (100, 2) if a.first.metric == "accuracy" else (1, 4)
-    head = (a.first.model, a.first.feature_set, f"{a.first.backend}, {a.second.backend}")
+    head = (f"{a.first.model} on {a.first.feature_set}", f"{a.first.backend}, {a.second.backend}")
     gap = f"{scale * a.largest:.{digits}f}"
     if a.counts is None:
         return (*head, NONE, NONE, NONE, NONE, NONE, gap)

@@ -229,6 +229,14 @@ def test_the_split_leaves_out_what_has_gaps_and_constant_models():
     assert {line[0] for line in found.lines} == {"nearest_centroid", "lda", "svc_rbf"}
 
 
+def test_a_backend_is_no_other_classifier():
+    rows = grid(0.05, 0.02)
+    twice = [Row.from_dict({**r.to_dict(), "backend": "numba"}) for r in rows if r.model == "svc_rbf"]
+    one, two = (gains.split(table_of(found)) for found in (rows, rows + twice))
+    assert len(two.lines) == 3
+    assert two.shares == one.shares
+
+
 @pytest.mark.parametrize("rows", [grid(0.1, 0.1, n_folds=2), [r for r in grid(0.1, 0.1) if r.feature_set == "raw"]])
 def test_what_cannot_be_split_is_not(rows):
     assert gains.split(table_of(rows)) is None
