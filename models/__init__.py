@@ -13,6 +13,7 @@
     mlp_base.py mlp.py MLPClassifier, MLPRegressor          convnet.py        ConvNetClassifier, with images.py
                                                             (what it takes) and prediction.py (what it answers)
     stored.py          save, load, to_onnx, summary         onnx_export.py    layers as ONNX nodes
+    sensitivity.py     gradients for the input
     checkpoints.py     a training's state in a file         resuming.py       trainings that go on from there
     catalog.py         the deep models as data              classical.py      the classical ones
 

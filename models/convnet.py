@@ -88,7 +88,7 @@ class ConvNetClassifier(
         One of :func:`kernels.backends`.
     n_jobs : int or None
         Threads of the kernels; None is one, -1 all.
-    initializer : {"auto", "glorot", "he", "lecun", "orthogonal"}, default="auto"
+    initializer : {"auto", "glorot", "he", "lecun", "orthogonal", "uniform"}, default="auto"
         Starting weights (``models/initializers.py``).
     learning_rate : {"constant", "step", "cosine", "one_cycle"}, default="constant"
         How the learning rate goes from `learning_rate_init` over the `max_iter` epochs (``models/schedules.py``).

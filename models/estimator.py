@@ -16,6 +16,7 @@ from models.inference import Inference, load_kernels, resolve_threads
 from models.layers import Layer
 from models.losses import Loss
 from models.network import Network
+from models.sensitivity import Sensitivity
 from models.stored import Stored
 from models.training import StochasticTraining
 
@@ -23,7 +24,7 @@ from models.training import StochasticTraining
 KERNEL_ACTIVATIONS = {"identity": None, "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 
 
-class NetworkEstimator(StochasticTraining, Stored, BaseEstimator):
+class NetworkEstimator(StochasticTraining, Sensitivity, Stored, BaseEstimator):
     """Base of the estimators. Sub-classes say what layers and what loss; parameters are scikit-learn's."""
 
     coefs_: list[np.ndarray]

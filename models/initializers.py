@@ -98,8 +98,21 @@ def orthogonal(rng: np.random.RandomState, shape: tuple[int, ...], dtype) -> np.
     return (q if rows >= columns else q.T).reshape(shape).astype(dtype, copy=False)
 
 
+def uniform_deviation(fan_in: int) -> float:
+    """Return the standard deviation of the uniform distribution over ±1 / sqrt(fan_in): what was usual before Glorot & Bengio.
+
+    Their eq. 1; with each layer it lets a third of the variance through.
+
+    Examples
+    --------
+    >>> round(uniform_deviation(3), 3)
+    0.333
+    """
+    return math.sqrt(1.0 / (3.0 * fan_in))
+
+
 #: Rules for starting weights, by the name that estimators take.
-SCHEMES = ("auto", "glorot", "he", "lecun", "orthogonal")
+SCHEMES = ("auto", "glorot", "he", "lecun", "orthogonal", "uniform")
 #: Activations that let about half of the variance through.
 _RECTIFIERS = ("relu", "leaky_relu", "gelu")
 
@@ -111,7 +124,7 @@ def initial_parameters(
 
     Parameters
     ----------
-    scheme : {"auto", "glorot", "he", "lecun", "orthogonal"}
+    scheme : {"auto", "glorot", "he", "lecun", "orthogonal", "uniform"}
         The distribution of weights; "auto" is He's normal where a rectifier follows, Glorot's elsewhere.
 
     Returns
@@ -139,6 +152,8 @@ def _weights(rng, p: Parameter, feeds: str | None, dtype, scheme: str) -> np.nda
     if scheme == "orthogonal":
         weights = orthogonal(rng, p.shape, dtype)
         return weights * weights.dtype.type(math.sqrt(2.0)) if feeds in _RECTIFIERS else weights
+    if scheme == "uniform":
+        return uniform(rng, math.sqrt(3.0) * uniform_deviation(p.fan_in), p.shape, dtype)
     deviation = {
         "he": lambda: he_deviation(p.fan_in),
         "glorot": lambda: glorot_deviation(p.fan_in, p.fan_out),

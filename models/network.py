@@ -344,12 +344,13 @@ class Network:
             own[...] = delta
         return backward
 
-    def _backward_layers(self, delta: np.ndarray) -> None:
+    def _backward_layers(self, delta: np.ndarray) -> np.ndarray | None:
         for position, layer in reversed(list(enumerate(self.layers, start=1))):
             if delta is None:
-                return
+                return None
             self._tracer.label = f"backward/{position} {layer.name}"
             delta = layer.backward(delta)
+        return delta
 
     def _prepare(self, x: np.ndarray, n_layers: int) -> Pass:
         """Return the forward pass for as many samples, ready to read these; in training make the backward pass too."""

@@ -57,12 +57,13 @@ class BatchNorm(_Normalization):
 
     def bind_output(self, dtype, max_batch):
         super().bind_output(dtype, max_batch)
-        self._mean, self._variance, self._product = (np.zeros(self.input_shape[-1:], dtype) for _ in range(3))
+        zeros = (np.zeros(self.input_shape[-1:], dtype) for _ in range(4))
+        self._mean, self._variance, self._product, self._nothing = zeros
 
     def forward(self, x):
         statistics = self.running_mean, self.running_variance
+        self._x = x
         if self.training:
-            self._x = x
             statistics = self.k.batch_norm_statistics(
                 x, out=self._mean, variance_out=self._variance, n_threads=self.n_threads
             )
@@ -74,6 +75,8 @@ class BatchNorm(_Normalization):
 
     def backward(self, dy):
         n, dz = dy.shape[0], self._through_activation(dy)
+        if not self.training:
+            return self._backward_of_prediction(dz)
         sums = self.k.batch_norm_backward_sums(
             dz, self._x, self._mean, out=self.beta_gradient, product_out=self._product, n_threads=self.n_threads
         )
@@ -83,6 +86,15 @@ class BatchNorm(_Normalization):
         return self.k.batch_norm_backward(
             dz, self._x, self._mean, self._variance, self.gamma, *sums, epsilon=EPSILON, out=self._dx(n),
             n_threads=self.n_threads,
+        )  # fmt: skip
+
+    def _backward_of_prediction(self, dz):
+        """dx = dz gamma / sqrt(variance + epsilon): the running statistics do not depend on x, so there is nothing to sum."""
+        if self._dx is None:
+            return None
+        return self.k.batch_norm_backward(
+            dz, self._x, self.running_mean, self.running_variance, self.gamma, self._nothing, self._nothing, epsilon=EPSILON,
+            out=self._dx(dz.shape[0]), n_threads=self.n_threads,
         )  # fmt: skip
 
 

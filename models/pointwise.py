@@ -79,6 +79,9 @@ class Dropout(Layer):
         if self._dx is None:
             return None
         n = dy.shape[0]
+        if not self.training:
+            self.meet(_pass_on, (dy, self._dx(n)))
+            return self._dx(n)
         self.meet(_drop_gradient, (dy, self._mask(n), self._dx(n)))
         return self._dx(n)
 
@@ -94,3 +97,9 @@ def _drop(shares: list) -> None:
 def _drop_gradient(shares: list) -> None:
     for dy, mask, dx in shares:
         np.multiply(dy, mask, out=dx)
+
+
+def _pass_on(shares: list) -> None:
+    """Copy: the next layer back may write where dy stands."""
+    for dy, dx in shares:
+        dx[...] = dy

@@ -53,6 +53,13 @@ class Prediction:
         shape = layers[n_layers - 1].output_shape if n_layers else self.image_shape_
         return self._run(X, _copy_flat, np.empty((len(X), math.prod(shape)), self.dtype), n_layers)
 
+    def _differentiable(self, X):
+        x = self._images(X)
+        return self._standardized(x), 1.0 / self.pixel_scale_
+
+    def _gradient_target(self, y, loss, dtype):
+        return self._class_positions(y).astype(np.int64, copy=False)
+
     def _position(self, layers, layer) -> int:
         """Return which of the network's layers a token made; of several the last, its activation included."""
         tokens = self.architecture_

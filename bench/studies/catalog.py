@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
+from bench import studies
 from bench.errors import InputError
 from bench.names import unknown
-from bench.studies import (
-    centroid,
-    data,
-    features,
-    memorise,
-    price,
-    revolution,
-    starts,
-    stop_sign,
-)
 from bench.studies.entry import Study
 
-STUDIES: tuple[Study, ...] = (
-    centroid.STUDY,
-    starts.STUDY,
-    features.STUDY,
-    memorise.STUDY,
-    data.STUDY,
-    revolution.STUDY,
-    stop_sign.STUDY,
-    price.STUDY,
+#: Modules or folders of this package, each with a ``STUDY``.
+ORDER = (
+    "rules",
+    "estimated",
+    "centroid",
+    "price",
+    "knobs",
+    "starts",
+    "compute",
+    "depth",
+    "receptive",
+    "features",
+    "layers",
+    "memorise",
+    "shortcut",
+    "adversarial",
+    "doubt",
+    "stop_sign",
+    "data",
+    "revolution",
+    "text",
+)
+
+_THERE = {module.name for module in pkgutil.iter_modules(studies.__path__)}
+STUDIES: tuple[Study, ...] = tuple(
+    importlib.import_module(f"bench.studies.{name}").STUDY for name in ORDER if name in _THERE
 )
 
 

@@ -93,6 +93,34 @@ def lines(
     return _sized(alt.layer(*layers), height)
 
 
+def curves(
+    rows: Rows, x: Mapping[str, Any], y: Mapping[str, Any], colour: str, *, order: Sequence[str] = (), height: int = HEIGHT
+) -> altair.Chart:
+    """Return one line without marks per value of `colour`: functions; the first is drawn solid, the others dashed apart."""
+    import altair as alt
+
+    names = list(order) or list(dict.fromkeys(row[colour] for row in rows))
+    legend = alt.Legend(orient="bottom", columns=2, symbolLimit=0, labelLimit=400)
+    dashes = [[1, 0], [8, 3], [2, 2], [6, 2, 2, 2], [12, 4], [1, 3], [4, 4], [10, 2, 2, 2]]
+    chart = alt.Chart(alt.Data(values=list(rows))).mark_line(strokeWidth=2.2).encode(
+        x=alt.X(**x), y=alt.Y(**y),
+        color=alt.Color(f"{colour}:N", title=None, sort=names, scale=alt.Scale(domain=names), legend=legend),
+        strokeDash=alt.StrokeDash(f"{colour}:N", sort=names, scale=alt.Scale(domain=names, range=dashes), legend=legend),
+    )  # fmt: skip
+    return _sized(chart, height)
+
+
+def over(*layers: Any, height: int = HEIGHT) -> altair.LayerChart:
+    """Return charts laid over each other."""
+    import altair as alt
+
+    bare = [layer.copy(deep=False) for layer in layers]
+    for layer in bare:
+        for name in ("width", "height", "autosize"):
+            setattr(layer, name, alt.Undefined)
+    return _sized(alt.layer(*bare), height)
+
+
 def intervals(
     rows: Rows, value: Mapping[str, Any], name: str, *, low: str = "low", high: str = "high", order: Sequence[str] = (),
     colour: str | None = None, height: int | None = None,

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.dummy import DummyClassifier
 
 #: estimators that take these from the harness; all others get a ``random_state`` where they have one
 _OURS = {"models:MLPClassifier", "models:MLPRegressor", "models:ConvNetClassifier"}
@@ -38,12 +39,15 @@ class Variant:
         Learn from this many samples of the training fold only (`FirstSamples`).
     wrap : callable (estimator, seed) -> estimator, optional
         Makes another estimator of it: one that sees the samples, or the labels, otherwise than they are.
+    flat : bool
+        Rows are no images to a ConvNet either: one without convolutions then runs on any features.
     """
 
     estimator: str
     params: Mapping[str, Any] = field(default_factory=dict)
     n_samples: int | None = None
     wrap: Callable[[Any, int], Any] | None = None
+    flat: bool = False
 
     @property
     def family(self) -> str:
@@ -58,7 +62,7 @@ class Variant:
     def _takes(self) -> tuple[str, ...]:
         """What the estimator wants to be given, in the harness's words."""
         if self.estimator in _OURS:
-            image = ("image_shape",) if self.estimator.endswith("ConvNetClassifier") else ()
+            image = ("image_shape",) if self.estimator.endswith("ConvNetClassifier") and not self.flat else ()
             return ("seed", "n_threads", "backend", *image)
         if ":" in self.estimator:
             module, _, name = self.estimator.partition(":")
@@ -127,10 +131,15 @@ class FirstSamples(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y):
         """Fit the estimator on the first `n_samples` of a shuffled, class-balanced order of the samples."""
+        import numpy as np
+
         rows = balanced_order(y, self.random_state)[: self.n_samples]
         self.n_used_ = len(rows)
-        self.estimator_ = clone(self.estimator).fit(X[rows], y[rows])
-        self.classes_ = getattr(self.estimator_, "classes_", None)
+        found = np.unique(y[rows])
+        # who has seen one class can only answer that one; many classifiers refuse to learn it
+        estimator = clone(self.estimator) if len(found) > 1 else DummyClassifier(strategy="most_frequent")
+        self.estimator_ = estimator.fit(X[rows], y[rows])
+        self.classes_ = getattr(self.estimator_, "classes_", found)
         return self
 
     def predict(self, X):
