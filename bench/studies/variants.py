@@ -139,16 +139,26 @@ class FirstSamples(ClassifierMixin, BaseEstimator):
         # who has seen one class can only answer that one; many classifiers refuse to learn it
         estimator = clone(self.estimator) if len(found) > 1 else DummyClassifier(strategy="most_frequent")
         self.estimator_ = estimator.fit(X[rows], y[rows])
-        self.classes_ = getattr(self.estimator_, "classes_", found)
+        self.classes_ = np.unique(y)
+        self._columns = np.searchsorted(self.classes_, found)
         return self
 
     def predict(self, X):
         """Return the fitted estimator's predictions."""
         return self.estimator_.predict(X)
 
+    def _expanded(self, X):
+        """Return the fitted estimator's probabilities; a class that it has not seen has none."""
+        import numpy as np
+
+        found = self.estimator_.predict_proba(X)
+        whole = np.zeros((len(found), len(self.classes_)), found.dtype)
+        whole[:, self._columns] = found
+        return whole
+
     def __getattr__(self, name: str):
-        if name == "predict_proba" and "estimator_" in self.__dict__:
-            return self.estimator_.predict_proba
+        if name == "predict_proba" and hasattr(self.__dict__.get("estimator_"), "predict_proba"):
+            return self._expanded
         raise AttributeError(name)
 
 
