@@ -160,8 +160,8 @@ def figures(m: Measurements) -> list[Figure]:
         )  # fmt: skip
         found.append(
             Figure("curves" if i == 0 else f"curves_{name}", f"{name.replace('_', ' ')}: by hand against learned",
-                   f"{name.replace('_', ' ')}: accuracy of estimated rules and weights against the number of samples they learned "
-                   "from; the level lines are what was written by hand, which learns from none.", chart)
+                   f"{name.replace('_', ' ')}: accuracy of estimated rules and weights against the number of samples they "
+                   "learned from; the level lines are what was written by hand, which learns from none.", chart)
         )  # fmt: skip
     return found
 
