@@ -120,7 +120,7 @@ class Row:
     threads_before: dict[str, int] | None = None  # of each pool, read before the fit and after the last prediction
     threads_after: dict[str, int] | None = None
     cpus: list[int] | None = None  # that the worker was pinned to
-    position: int | None = None  # how many cells of the run had begun before this one
+    position: int | None = None  # how many rows the run had when it ended: its place in time
     n_workers: int | None = None  # how many workers ran beside each other, on one machine
     time_cell_s: float | None = None  # all that the cell took but features and warm-up, as who waited for it saw it
     host: str | None = None  # name of the machine

@@ -87,6 +87,9 @@ def run(
     timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds before a cell is killed.")] = None,
     memory: Annotated[str | None, typer.Option("--memory", help="Kill a worker that grows beyond, e.g. 2GB.")] = None,
     jobs: Annotated[int | None, typer.Option("-j", "--jobs", help="Workers beside each other; they share caches.")] = None,
+    pin: Annotated[
+        bool | None, typer.Option("--pin/--no-pin", help="Give each worker processors of its own.", show_default=False)
+    ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", help="Your own data: .csv, .parquet, .arff, .npz, or a folder of images.")
     ] = None,
@@ -121,6 +124,7 @@ def run(
         "timeout_s": timeout,
         "memory_bytes": memory,
         "jobs": jobs,
+        "pin": pin,
         "target": target,
         "preset": preset,
     }

@@ -17,6 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench import pinning, processes
 from bench.cell import Cell, Row
 from bench.dealing import Dealer
 from bench.errors import InputError
@@ -25,6 +26,7 @@ from bench.workers import Death, Worker
 
 START_LIMIT_S = 300.0
 _TICK_S, _MEMORY_TICK_S = 0.25, 0.05
+_MOST_OF_MEMORY = 0.9
 _MAX_FAILED_STARTS = 3
 
 
@@ -61,7 +63,10 @@ class LocalExecutor:
     jobs : int
         How many workers run beside each other.
     timeout_s, memory_bytes : float or None
-        The limits of a cell; memory is the resident size of the worker, libraries included.
+        The limits of a cell; memory is the resident size of the worker and of what it starts, libraries included. Without
+        a limit of memory, the workers together may have 90 % of the machine's: beyond, the machine would be the next to fail.
+    pin : bool
+        Give each worker processors of its own (bench/pinning.py).
     trials : TrialLog, optional
         Where the trials of searches are written, and found again by those that went on before.
     """
@@ -74,10 +79,13 @@ class LocalExecutor:
         jobs: int = 1,
         timeout_s: float | None = None,
         memory_bytes: int | None = None,
+        pin: bool = False,
         trials: TrialLog | None = None,
     ):
         self.context, self.logs, self.jobs = context, logs, jobs
         self.timeout_s, self.memory_bytes = timeout_s, memory_bytes
+        self._memory_limit = memory_bytes or int(_MOST_OF_MEMORY * processes.machine_bytes() / jobs)
+        self._cpus = pinning.best_first(pinning.allowed()) if pin else []
         self.trials = trials
         self.deadline: float | None = None  # of time.monotonic: when the budget of the run is used up
         self._workers: list[Worker] = []
@@ -132,7 +140,9 @@ class LocalExecutor:
 
     def _start(self, threads: int, do: str) -> Worker:
         self._n_started += 1
-        worker = Worker(threads, self.logs / f"worker-{self._n_started}.log")
+        taken = [cpu for worker in self._workers for cpu in worker.cpus]
+        cpus = pinning.choose(self._cpus, taken, threads)
+        worker = Worker(threads, self.logs / f"worker-{self._n_started}.log", cpus)
         self._workers.append(worker)
         worker.send({"do": do, "context": self.context})
         return worker
@@ -183,8 +193,7 @@ class LocalExecutor:
         with selectors.DefaultSelector() as selector:
             for worker in self._workers:
                 selector.register(worker, selectors.EVENT_READ)
-            tick = _MEMORY_TICK_S if self.memory_bytes else _TICK_S
-            return [key.fileobj for key, _ in selector.select(timeout=tick)]
+            return [key.fileobj for key, _ in selector.select(timeout=_MEMORY_TICK_S)]
 
     def _listen(self, worker: Worker, dealer: Dealer) -> Iterator[Row]:
         messages, ended = worker.receive()
@@ -266,12 +275,14 @@ class LocalExecutor:
         limit = START_LIMIT_S if worker.phase == "start" else self.timeout_s
         if limit is not None and seconds > limit:
             return Death("timeout", f"killed in {worker.phase} after the limit of {limit:g} s")
-        if self.memory_bytes is not None and worker.phase != "start":
-            used = worker.rss_bytes()
-            if used > self.memory_bytes:
-                return Death(
-                    "out_of_memory",
-                    f"killed in {worker.phase} with {used / 2**20:.0f} MiB in use, "
-                    f"the limit is {self.memory_bytes / 2**20:.0f} MiB",
-                )
-        return None
+        if worker.phase == "start":
+            return None
+        used = worker.memory_bytes(self._memory_limit)
+        if used <= self._memory_limit:
+            return None
+        given = "" if self.memory_bytes else " (most of this machine's memory; --memory sets another)"
+        return Death(
+            "out_of_memory",
+            f"killed in {worker.phase} with {used / 2**20:.0f} MiB in use, "
+            f"the limit is {self._memory_limit / 2**20:.0f} MiB{given}",
+        )

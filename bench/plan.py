@@ -1,14 +1,17 @@
 """From a suite to its cells, in the order in which they run.
 
 All models of a fold stand together: the worker makes their features once, and a machine that slows down slows all
-contestants of a fold alike. What cannot apply (a ConvNet on histograms) is known here already, with its reason.
+contestants of a fold alike. Who comes first changes from fold to fold, so that nobody has the best place, or the worst,
+each time: the contestants, and the feature sets, take turns as in a Latin square. Thread settings come one after the
+other, since each needs a worker of its own. What cannot apply (a ConvNet on histograms) is known here already, with its
+reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from bench import features
 from bench.cell import Cell
@@ -19,6 +22,8 @@ from models import catalog
 from models.entry import DEEP
 
 CLASSICAL_BACKEND = "sklearn"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ def plan(suite: Suite, own_models: Mapping[str, OwnModel]) -> list[Cell]:
     --------
     >>> suite = Suite(name="s", datasets=["iris"], features=["raw"], models=["lda", "mlp_100"], folds=2)
     >>> [(c.fold, c.model, c.backend) for c in plan(suite, {})]
-    [(0, 'lda', 'sklearn'), (0, 'mlp_100', 'cython'), (1, 'lda', 'sklearn'), (1, 'mlp_100', 'cython')]
+    [(0, 'lda', 'sklearn'), (0, 'mlp_100', 'cython'), (1, 'mlp_100', 'cython'), (1, 'lda', 'sklearn')]
     """
     contestants = [(m, b) for m in with_tuned(suite, own_models) for b in _backends(m, suite, own_models)]
     return [
@@ -58,9 +63,21 @@ def plan(suite: Suite, own_models: Mapping[str, OwnModel]) -> list[Cell]:
         for dataset in suite.dataset_files
         for repeat in range(suite.repeats)
         for fold in range(n_splits(suite.split, suite.folds))
-        for feature_set in suite.features
-        for model, backend in contestants
+        for feature_set in _turned(suite.features, fold + repeat * suite.folds)
+        for model, backend in _turned(contestants, fold + repeat * suite.folds)
     ]
+
+
+def _turned(values: Sequence[T], n: int) -> list[T]:
+    """Return values in their order, beginning with the n-th.
+
+    Examples
+    --------
+    >>> _turned(["a", "b", "c"], 4)
+    ['b', 'c', 'a']
+    """
+    n %= len(values) or 1
+    return [*values[n:], *values[:n]]
 
 
 def with_tuned(suite: Suite, own_models: Mapping[str, OwnModel]) -> list[str]:

@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -115,6 +115,30 @@ def tree_bytes(pid: int, more_than: int | None = None) -> int:
     return total
 
 
+def machine_bytes() -> int:
+    """Return the memory that there is: of the machine, or of the container where that has less.
+
+    Examples
+    --------
+    >>> machine_bytes() > 1 << 26
+    True
+    """
+    total = psutil.virtual_memory().total
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError), open(path) as f:  # "max" where there is no limit
+            total = min(total, int(f.read()))
+    return total
+
+
+def oom_kills() -> int:
+    """Return how many processes the system has killed so far because memory ran out; 0 where it does not tell."""
+    with contextlib.suppress(OSError, ValueError), open("/proc/vmstat", "rb") as f:
+        for line in f:
+            if line.startswith(b"oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
 def cpu_seconds_of_living(pids: Iterable[int]) -> float:
     """Return the processor time of processes, with that of the children they have reaped."""
     total = 0.0
@@ -144,12 +168,15 @@ def kill_tree(pid: int, mark: str | None = None) -> None:
         os.killpg(pid, signal.SIGKILL)
     _signal(outside, signal.SIGKILL)
     end = time.monotonic() + KILL_FOR_S
-    while mark is not None and (left := marked(mark) - {pid}):
-        _signal(left, signal.SIGSTOP)
-        _signal(left, signal.SIGKILL)
-        if time.monotonic() > end:
+    while mark is not None and time.monotonic() < end:
+        found = False
+        for process in marked(mark):  # killed as it is found: one that goes on forking is gone a moment later
+            if process != pid:
+                _signal([process], signal.SIGSTOP)
+                _signal([process], signal.SIGKILL)
+                found = True
+        if not found:
             return
-        time.sleep(0.002)
 
 
 def _signal(pids: Iterable[int], number: int) -> None:
@@ -158,15 +185,10 @@ def _signal(pids: Iterable[int], number: int) -> None:
             os.kill(pid, number)
 
 
-def marked(mark: str) -> set[int]:
-    """Return the living processes whose environment says that they belong to this worker."""
+def marked(mark: str) -> Iterator[int]:
+    """Yield the living processes whose environment says that they belong to this worker, the latest first."""
     entry = f"{MARK}={mark}".encode()
-    found = set()
-    if not ON_LINUX:
-        return found
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as f:
-                if entry in f.read().split(b"\0"):
-                    found.add(int(name))
-    return found
+    for process in sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True) if ON_LINUX else ():
+        with contextlib.suppress(OSError), open(f"/proc/{process}/environ", "rb") as f:
+            if entry in f.read().split(b"\0"):
+                yield process

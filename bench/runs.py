@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import noise, planning, store
+from bench import noise, pinning, planning, store
 from bench.budget import left_out
 from bench.cell import Row
 from bench.environment import machine
@@ -152,6 +152,10 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
     if not writer.is_new:
         resumed = [*writer.manifest.get("resumed", []), {"utc": store.utc_now(), "command": command}]
         writer.update_manifest(utc_end=None, resumed=resumed)
+    if suite.pin:
+        if how.executor != "local":
+            raise InputError("--pin is for workers of this machine; a cluster's scheduler decides where its workers run")
+        pinning.check(suite.jobs, max(suite.threads))
     if how.executor == "local":
         _fetch(suite)
     with closing(TrialLog(writer.folder)) as trials, _executor(suite, writer, trials, console, how) as executor:
@@ -171,7 +175,7 @@ def _executor(suite: Suite, writer: store.Writer, trials: TrialLog, console: Con
 
         return DaskExecutor(suite_context(suite), how.scheduler, say=lambda text: say(console, text), **limits)
     context = suite_context(suite, writer.folder / CHECKPOINTS)
-    return LocalExecutor(context, writer.folder / LOGS, jobs=suite.jobs, **limits)
+    return LocalExecutor(context, writer.folder / LOGS, jobs=suite.jobs, pin=suite.pin, **limits)
 
 
 def _plan_and_run(
@@ -292,6 +296,8 @@ def _run_cells(
     def finish(row: Row) -> None:
         said = {name: value for name, value in facts.items() if getattr(row, name) is None}
         row = replace(row, utc=store.utc_now(), family=row.family or family(row.model, own_models), **said)
+        if row.status != "skipped":
+            row = replace(row, position=len(writer))
         writer.append(row)
         observed.add(row)
         progress.add(row)

@@ -139,6 +139,7 @@ class Suite(BaseModel):
     timeout_s: Annotated[float, Field(gt=0, le=7 * 86400)] = 60.0
     memory_bytes: Annotated[Annotated[int, Field(ge=1 << 20)] | None, BeforeValidator(parse_bytes)] = None
     jobs: Annotated[int, Field(ge=1, le=1024)] = 1
+    pin: bool = False  # each worker to processors of its own
 
     @property
     def tunes(self) -> bool:
@@ -160,7 +161,7 @@ class Suite(BaseModel):
 
 
 #: Keys that say how a run goes, not what it is: they may change when it is resumed.
-HOW = ("timeout_s", "memory_bytes", "jobs", "description", "name")
+HOW = ("timeout_s", "memory_bytes", "jobs", "pin", "description", "name")
 
 
 def shipped() -> list[str]:

@@ -3,7 +3,7 @@
 The variables that size thread pools are in its environment before Python starts. It reads one JSON object a line from
 standard input and answers on the standard output it was born with; what models print goes to standard error, which is
 its log. It never outlives the process that started it: Linux kills it (PR_SET_PDEATHSIG), and everywhere a thread ends
-it when standard input closes.
+it when standard input closes. What it starts cannot leave it: it is a subreaper (bench/processes.py).
 
     -> {"do": "check", "context": ...}   <- {"is": "checked", "datasets": ..., "own_models": ..., "environment": ...,
                                              "noise": ...}
@@ -24,26 +24,31 @@ import threading
 import time
 from typing import IO, Any
 
-PR_SET_PDEATHSIG = 1
-
 
 def main() -> None:
     """Serve cells until standard input closes."""
-    parent = int(sys.argv[1])
+    parent, n_threads, cpus = int(sys.argv[1]), int(sys.argv[2]), [int(cpu) for cpu in sys.argv[3].split(",") if cpu]
+    _pin(cpus)  # before any library counts the processors
     _die_with_parent(parent)
     requests, answers = _private_streams()
     inbox: queue.SimpleQueue[dict] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests, inbox), daemon=True).start()
-    time_import_s = _import_everything(int(sys.argv[2]))
+    time_import_s = _import_everything(n_threads)
     _send(answers, {"is": "ready", "pid": os.getpid()})
-    serve(inbox, answers, time_import_s)
+    serve(inbox, answers, time_import_s, cpus)
+
+
+def _pin(cpus: list[int]) -> None:
+    """Hold this process, and what it starts, to some processors; done anew for each cell, since a model may change it."""
+    if cpus:
+        os.sched_setaffinity(0, cpus)
 
 
 def _die_with_parent(parent: int) -> None:
-    if sys.platform.startswith("linux"):
-        import ctypes
+    from bench import processes
 
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    processes.prctl(processes.PR_SET_PDEATHSIG, signal.SIGKILL)
+    processes.prctl(processes.PR_SET_CHILD_SUBREAPER, 1)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
 
@@ -83,7 +88,7 @@ def _send(answers: IO[bytes], message: dict[str, Any]) -> None:
     answers.flush()
 
 
-def serve(inbox: queue.SimpleQueue, answers: IO[bytes], time_import_s: float) -> None:
+def serve(inbox: queue.SimpleQueue, answers: IO[bytes], time_import_s: float, cpus: list[int]) -> None:
     """Answer requests for ever."""
     from bench.errors import InputError
     from bench.execution import Bench, Context
@@ -92,6 +97,7 @@ def serve(inbox: queue.SimpleQueue, answers: IO[bytes], time_import_s: float) ->
     while True:
         request = inbox.get()
         if request["do"] == "run":
+            _pin(cpus)
             _run(request["cell"], request["trials"], state, answers)
             continue
         try:
@@ -141,7 +147,10 @@ def _run(values: dict[str, Any], trials: list[dict[str, Any]], state: Any, answe
         row = Row(**values, **finding(e))
         _send(answers, {"is": "no_features", "row": row.to_dict()})
         return
-    _send(answers, {"is": "row", "row": state.execute(cell, prepared, trials).to_dict()})
+    row = state.execute(cell, prepared, trials).to_dict()
+    if sys.argv[3]:
+        row["cpus"] = sorted(os.sched_getaffinity(0))  # where it really was, in the end
+    _send(answers, {"is": "row", "row": row})
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from bench import processes
 from bench.cell import Cell
 
 
@@ -35,28 +36,33 @@ class Worker:
         The size of its thread pools, fixed for its life.
     log : Path
         Where its standard error goes, and what models print.
+    cpus : sequence of int
+        The processors that it is pinned to; none: wherever the system puts it.
     """
 
-    def __init__(self, threads: int, log: Path):
+    def __init__(self, threads: int, log: Path, cpus: Sequence[int] = ()):
         from kernels.threads import environment
 
         self.threads = threads
         self.log = log
+        self.cpus = tuple(cpus)
         self.cell: Cell | None = None  # what it works on
         self.phase = "start"
         self.trial: dict[str, Any] | None = None  # of a search, the one that it is at
         self.since = time.monotonic()  # when the phase began
         self.began: float | None = None  # when the cell's search or fit began
         self.is_ready = False
+        self._mark = uuid.uuid4().hex  # in the environment of all that it starts: bench/processes.py
+        self._oom_kills = processes.oom_kills()
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as errors:
             # A session of its own: Ctrl-C in the terminal reaches the parent alone, and a kill reaches what it started.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.worker", str(os.getpid()), str(threads)],
+                [sys.executable, "-m", "bench.worker", str(os.getpid()), str(threads), ",".join(map(str, cpus))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env={**os.environ, **environment(threads), "PYTHONPATH": _import_path()},
+                env={**os.environ, **environment(threads), processes.MARK: self._mark, "PYTHONPATH": _import_path()},
                 start_new_session=True,
             )
         self.pid = self._process.pid
@@ -90,26 +96,13 @@ class Worker:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def rss_bytes(self) -> int:
-        """Return the resident size of the worker and of what it started."""
-        total = 0
-        with contextlib.suppress(psutil.Error):
-            me = psutil.Process(self.pid)
-            for process in (me, *me.children(recursive=True)):
-                with contextlib.suppress(psutil.Error):
-                    total += process.memory_info().rss
-        return total
+    def memory_bytes(self, more_than: int) -> int:
+        """Return the size of the worker and of what it started; exact where it is `more_than`."""
+        return processes.tree_bytes(self.pid, more_than)
 
     def kill(self) -> None:
         """End it and all it started, at once."""
-        children = []
-        with contextlib.suppress(psutil.Error):
-            children = psutil.Process(self.pid).children(recursive=True)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        for child in children:  # one that left the group
-            with contextlib.suppress(psutil.Error):
-                child.kill()
+        processes.kill_tree(self.pid, self._mark)
         self._process.wait()
         self._close()
 
@@ -117,11 +110,9 @@ class Worker:
         """Let an idle worker end by itself; kill it if it does not."""
         with contextlib.suppress(OSError):
             self._process.stdin.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=2)
-            self._close()
-        except subprocess.TimeoutExpired:
-            self.kill()
+        self.kill()  # and what a model may have left behind
 
     def _close(self) -> None:
         self._process.stdout.close()
@@ -137,6 +128,8 @@ class Worker:
                 name = signal.Signals(-code).name
             except ValueError:
                 name = f"signal {-code}"
+            if -code == signal.SIGKILL and processes.oom_kills() > self._oom_kills:
+                return Death("out_of_memory", f"the system killed it during {self.phase}, for want of memory")
             hint = " (by somebody, or by the system for want of memory)" if -code == signal.SIGKILL else ""
             message = f"the worker was killed by {name}{hint} during {self.phase}"
         else:
