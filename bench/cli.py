@@ -161,11 +161,17 @@ def report(
     under: Annotated[
         str | None, typer.Option("--under", help="Only the best within limits: latency=1ms,fit=10s,memory=100MB,accuracy=95%.")
     ] = None,
+    explain: Annotated[
+        str | None, typer.Option("--explain", help="What one cell saw and cost: digits/raw/svc_rbf, svc raw fold=3, #17.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of runs. [results/runs]")] = None,
 ) -> None:
     """Make the tables and the report of a run again, from its rows alone."""
     from bench import commands
 
+    if explain is not None:
+        commands.explain(run, explain, output)
+        return
     commands.report(run, format, output, statistics=statistics, under=under)
 
 

@@ -134,3 +134,20 @@ def report(
     except OSError as e:
         raise InputError(f"cannot write the report to {folder}: {e.strerror or e}") from e
     reports.print_table(folder, console, statistics=statistics)
+
+
+def explain(run_name: str, cell: str, output: Path | None) -> None:
+    """Print what one cell of a run saw, what made it, and what it cost.
+
+    Raises
+    ------
+    InputError
+        No such run or cell, or several cells of that name.
+    """
+    from bench.explain.chain import explain as explained
+    from bench.explain.naming import find
+
+    run = store.read_run(store.find_run(run_name, output))
+    text = explained(find(run.rows, cell), run.rows, run.manifest)
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))

@@ -3,8 +3,8 @@
 A **contestant** is a model on a feature set, with its backend and threads. Its folds are summed up in a `Summary`; the
 summaries of one data set make a `DatasetTable`, models x feature sets. Three rules keep a table honest:
 
-* Only rows whose hashes agree are ranked (`check_hashes`). Within a fold all models must have had the same matrices,
-  and all feature sets the same samples.
+* Only rows whose hashes agree are ranked (bench/identity.py). Within a fold all models must have had the same matrices,
+  and all feature sets the same samples; a model, and the kernels below it, must be the same in all folds.
 * A contestant that did not finish every fold keeps its mean, with n/N beside it, and is not ranked with those that did:
   it may have been spared the hard fold.
 * What has no score is a footnote with the reason, never a gap.
@@ -19,11 +19,13 @@ import re
 import statistics as stdlib_statistics
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bench import payback
 from bench.cell import STATUSES, Row
+from bench.identity import DATA_HASHES, HashMismatch, check_code, check_hashes, without_code
 from bench.names import is_tuned, untuned
 from bench.noise import floor_of, warnings_of
 from bench.origins import is_timed, notes, timed_on
@@ -32,9 +34,6 @@ from bench.statistics import Interval, mean_interval, test_train_ratio, wilson_i
 FoldKey = tuple[int, int, int]  # (seed, repeat, fold)
 LineKey = tuple[str, str, int]  # (model, backend, threads): one line of a table
 ContestantKey = tuple[str, str, str, int]  # (feature_set, model, backend, threads): one cell of it
-
-DATA_HASHES = ("x_train_sha256", "x_test_sha256", "y_sha256", "split_sha256")
-SAMPLE_HASHES = ("y_sha256", "split_sha256")  # these agree over the feature sets too
 
 #: metric -> the range a score can have
 METRICS = {"accuracy": (0.0, 1.0), "r2": (-math.inf, 1.0)}
@@ -47,10 +46,6 @@ MEDIAN_TIMES = (
 
 #: A footnote is cut there; the rows hold the whole message, and the page shows it.
 MESSAGE_LENGTH = 300
-
-
-class HashMismatch(ValueError):
-    """Rows that should have seen the same data have different hashes, or some have none."""
 
 
 @dataclass(frozen=True)
@@ -169,52 +164,6 @@ class DatasetTable:
         return text
 
 
-def check_hashes(rows: Iterable[Row]) -> None:
-    """Refuse rows with scores that did not see the same data.
-
-    For one (dataset, feature_set, seed, repeat, fold) all four hashes must agree; those of y and of the split over all
-    feature sets too. A row without a hash among rows with one does not agree: it proves nothing.
-
-    Raises
-    ------
-    HashMismatch
-        Names the fold, the hash, and which models saw what.
-
-    Examples
-    --------
-    >>> seen = dict(status="ok", accuracy=0.9, y_sha256="aa")
-    >>> one = Row("iris", "raw", "lda", "sklearn", 1, 0, 0, 0, **seen)
-    >>> other = Row("iris", "raw", "qda", "sklearn", 1, 0, 0, 0, **{**seen, "y_sha256": "bb"})
-    >>> check_hashes([one, other])
-    Traceback (most recent call last):
-        ...
-    bench.tables.HashMismatch: iris on raw, repeat 0, fold 0: y_sha256 differs: aa (lda), bb (qda)
-    """
-    scored = [row for row in rows if row.status == "ok" and (row.accuracy is not None or row.r2 is not None)]
-    _check_groups(
-        scored, DATA_HASHES, lambda r: (r.dataset, r.seed, r.repeat, r.fold, r.feature_set), lambda r: r.model
-    )
-    _check_groups(
-        scored,
-        SAMPLE_HASHES,
-        lambda r: (r.dataset, r.seed, r.repeat, r.fold),
-        lambda r: f"{r.model} on {r.feature_set}",
-    )
-
-
-def _check_groups(rows: list[Row], hashes: Sequence[str], group: Callable[[Row], tuple], name: Callable) -> None:
-    seen: dict[tuple, dict[str | None, list[Row]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
-        for key in hashes:
-            seen[*group(row), key][getattr(row, key)].append(row)
-    for place, by_hash in seen.items():
-        if len(by_hash) > 1:
-            dataset, _, repeat, fold, *feature_set, key = place
-            where = f"{dataset}{' on ' + feature_set[0] if feature_set else ''}, repeat {repeat}, fold {fold}"
-            parts = [f"{_short(h)} ({_few([name(r) for r in found])})" for h, found in by_hash.items()]
-            raise HashMismatch(f"{where}: {key} differs: {', '.join(parts)}")
-
-
 def build_tables(rows: Sequence[Row], manifest: Mapping[str, Any] | None = None) -> list[DatasetTable]:
     """Return one table per data set, in the order of the suite where run.json has it, else as they first appear.
 
@@ -236,13 +185,14 @@ def build_tables(rows: Sequence[Row], manifest: Mapping[str, Any] | None = None)
     suite = suite if isinstance(suite, Mapping) else {}
     order = _in_order(by_dataset, suite.get("datasets"))
     tables = [_build_table(name, by_dataset[name], suite) for name in order]
-    more = [[*_about_noise(manifest), *notes(by_dataset[t.dataset], manifest)] for t in tables]
-    return [replace(t, noise_floor=floor_of(manifest), warnings=(*t.warnings, *m)) for t, m in zip(tables, more, strict=True)]
+    floor = floor_of(manifest)
+    noise = [f"When this run began: {text}." for text in warnings_of(manifest)]
 
+    def warnings(table: DatasetTable) -> tuple[str, ...]:
+        rows = by_dataset[table.dataset]
+        return *table.warnings, *payback.sentences(rows, floor), *noise, *notes(rows, manifest)
 
-def _about_noise(manifest: Mapping[str, Any] | None) -> list[str]:
-    """Say what spoke against the times when the run began."""
-    return [f"When this run began: {text}." for text in warnings_of(manifest)]
+    return [replace(t, noise_floor=floor, warnings=warnings(t)) for t in tables]
 
 
 def _build_table(dataset: str, rows: list[Row], suite: Mapping[str, Any]) -> DatasetTable:
@@ -260,6 +210,7 @@ def _build_table(dataset: str, rows: list[Row], suite: Mapping[str, Any]) -> Dat
     mismatch = None
     try:
         check_hashes(rows)
+        check_code(rows)
     except HashMismatch as e:
         mismatch = e
     return DatasetTable(
@@ -404,6 +355,8 @@ def _warnings(rows: Sequence[Row]) -> list[str]:
     scored = [row for row in rows if row.status == "ok"]
     if scored and not any(getattr(row, name) for row in scored for name in DATA_HASHES):
         warnings.append("No hashes are stored with these rows: that all models saw the same data is not proven.")
+    if old := without_code(scored):
+        warnings.append(f"Of {len(old)} rows it is not known which code made them; the others say so.")
     stopped = Counter(row.model for row in scored if row.converged is False)
     if stopped:
         who = ", ".join(f"{model} ({n} fold{'s' if n > 1 else ''})" for model, n in stopped.items())
@@ -431,15 +384,6 @@ def _model_position(model: str, order: Any) -> tuple[int, bool]:
     if is_tuned(model) and position == _position(None, order):
         position = _position(untuned(model), order)
     return position, is_tuned(model)
-
-
-def _short(value: str | None) -> str:
-    return "none" if value is None else str(value)[:12]
-
-
-def _few(names: Sequence[str], limit: int = 4) -> str:
-    unique = list(dict.fromkeys(names))
-    return ", ".join(unique[:limit]) + (f" and {len(unique) - limit} more" if len(unique) > limit else "")
 
 
 def _or(numbers: Sequence[int]) -> str:

@@ -23,7 +23,9 @@ MAX_LINES = 450
 #: package -> packages that it must not import, anywhere, not even inside a function.
 FORBIDDEN = {"kernels": {"models", "bench"}, "models": {"bench"}}
 #: Modules of bench that read a run, and must do so without kernels and models.
-READERS = ("store", "statistics", "tables", "analysis", "verdict", "figures", "report")
+READERS = (
+    "store", "statistics", "tables", "analysis", "verdict", "figures", "report", "identity", "noise", "payback", "explain",
+)  # fmt: skip
 #: What `--help` does without: all of it is slow to import.
 HEAVY = ("numpy", "scipy", "sklearn", "skimage", "numba", "pandas", "altair", "jinja2", "torch", "matplotlib", "pytest")
 

@@ -47,7 +47,7 @@ def _show_section(section: Section, console: Console) -> None:
         _say(console, sentence, indent=2)
     console.print()
     if table.mismatch is not None:
-        _say(console, "NOT RANKED: the models of this table did not see the same data.", "bold red")
+        _say(console, f"NOT RANKED: {table.mismatch.what} stand in this table.", "bold red")
     _blocks(section, console, [lambda s: _score(section, s, " ±"), lambda s: _score(section, s, "±")])
     _say(console, f"{section.legend}; *: best; ≈: not distinguishable from it", "dim")
     console.print()

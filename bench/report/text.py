@@ -45,7 +45,7 @@ def _markdown_section(section: Section) -> list[str]:
     if verdict.sentences:
         parts.append("\n".join(f"- {escape_markdown(text)}" for text in verdict.sentences.values()))
     if table.mismatch is not None:
-        parts.append("> **Warning: these numbers are not ranked, because the models did not see the same data.**")
+        parts.append(f"> **Warning: these numbers are not ranked, because {table.mismatch.what} stand in this table.**")
     parts.append(f"{escape_markdown(section.legend)}; {MARKS}. {BESIDE} {escape_markdown(table.threads_note)}.")
     header = ["model", *table.feature_sets, "folds", "fit s", "predict s"]
     parts.append(_markdown_table(header, [_score_line(section, line) for line in table.lines]))

@@ -27,7 +27,7 @@ def judge(table: DatasetTable, manifest: Mapping[str, Any] | None = None) -> Ver
     models = (manifest or {}).get("models")
     ranked = table.ranked
     if table.mismatch is not None:
-        return _undecided(table, f"Not ranked: rows with different data stand in this table. {table.mismatch}.")
+        return _undecided(table, f"Not ranked: {table.mismatch.what} stand in this table. {table.mismatch}.")
     if not ranked:
         return _undecided(table, _why_none(table))
     ranked.sort(key=lambda s: (-s.mean, simplicity(s, models)))

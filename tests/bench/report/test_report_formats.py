@@ -276,7 +276,7 @@ def test_differing_hashes_are_shown_loudly_and_unranked(make_run, tmp_path):
     run = make_run()
     other_hash(run)
     folder = run.write(tmp_path / "run")
-    assert "did not see the same data" in report.render(folder, "md")
+    assert "rows with different data stand in this table" in report.render(folder, "md")
     assert 'role="alert"' in report.render(folder, "html")
     assert "NOT RANKED" in printed(folder)
     assert {(r["rank"], r["best"]) for r in csv_rows(folder)} == {("", "")}
