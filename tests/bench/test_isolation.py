@@ -15,7 +15,7 @@ from bench.cell import Cell
 from bench.errors import InputError
 from bench.executors import LocalExecutor
 from bench.plan import plan
-from bench.runs import _context
+from bench.runs import suite_context
 from bench.suite import Suite
 from bench.workers import Worker
 
@@ -34,7 +34,7 @@ def execute(tmp_path_factory):
         folder = tmp_path_factory.mktemp("run")
         names = [m if m in ("lda", "dummy") else f"escaping_models:{m}" for m in models]
         suite = Suite(name="t", datasets=["breast_cancer"], models=names, folds=2, timeout_s=timeout_s)
-        context = _context(suite) | {"noise_s": 0.0}
+        context = suite_context(suite) | {"noise_s": 0.0}
         cells = [Cell("breast_cancer", "raw", name, "sklearn", 1, 0, 0, 0) for name in names]
         found = {}
         with pytest.MonkeyPatch.context() as patch:
