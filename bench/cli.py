@@ -19,6 +19,7 @@ from bench.datasets.command import app as data_app
 from bench.errors import InputError
 from bench.micro.command import kernels
 from bench.profiling.command import profile
+from bench.selftest.command import check
 from bench.studies.command import study
 
 app = typer.Typer(
@@ -178,6 +179,7 @@ def report(
 app.command(name="profile")(answers_bad_input(profile))
 app.command(name="kernels")(answers_bad_input(kernels))
 app.command(name="compare")(answers_bad_input(compare))
+app.command(name="check")(answers_bad_input(check))
 app.command(name="study")(answers_bad_input(study))
 app.add_typer(data_app, name="data")
 
