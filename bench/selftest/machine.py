@@ -10,6 +10,7 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.metering import cpu_seconds
 
@@ -62,7 +63,7 @@ class Watch:
         return max(0.0, (now["busy"] - self._times["busy"] - ours) / wall)
 
     def _others(self) -> list[str | None]:
-        others, cores, wanted = self.others_cpus(), _cores(), self.threads * self.n_workers
+        others, cores, wanted = self.others_cpus(), self._times.get("cores", _cores()), self.threads * self.n_workers
         found = []
         if wanted > cores:
             found.append(
@@ -84,15 +85,17 @@ class Watch:
                 )
         return found
 
-    def _cpu_times(self) -> dict[str, float]:
+    def _cpu_times(self) -> dict[str, Any]:
         try:
-            line = (self.root / "proc/stat").read_text().splitlines()[0].split()
-            user, nice, system, idle, iowait, irq, softirq, steal = map(int, line[1:9])
+            lines = (self.root / "proc/stat").read_text().splitlines()
+            user, nice, system, idle, iowait, irq, softirq, steal = map(int, lines[0].split()[1:9])
         except (OSError, ValueError, IndexError):
             return {}
         ticks = os.sysconf("SC_CLK_TCK")
         busy = user + nice + system + irq + softirq
-        return {"busy": busy / ticks, "steal": steal / ticks, "all": (busy + idle + iowait + steal) / ticks}
+        # all processors, though this process may be pinned to one: others are counted on all of them
+        cores = sum(line.startswith("cpu") for line in lines[1:]) or _cores()
+        return {"busy": busy / ticks, "steal": steal / ticks, "all": (busy + idle + iowait + steal) / ticks, "cores": cores}
 
     # -- slowed down
 

@@ -202,6 +202,16 @@ def test_more_threads_than_processors_are_warned_of(tmp_path):
     assert "wait for each other" in warning
 
 
+def test_others_are_held_against_all_processors_even_where_we_are_pinned_to_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "_cores", lambda: 1)
+    cpus = "\n".join(f"cpu{i} 0" for i in range(64))
+    watch = Watch(root=system(tmp_path, proc__stat=f"cpu 0 0 0 0 0 0 0 0\n{cpus}"))
+    time.sleep(0.05)
+    busy = round(2 * 0.05 * os.sysconf("SC_CLK_TCK"))
+    system(tmp_path, proc__stat=f"cpu {busy} 0 0 {32 * busy} 0 0 0 0\n{cpus}")
+    assert watch.warnings() == [], "two of 64 disturb nobody"
+
+
 def test_what_we_do_ourselves_is_not_taken_for_others(tmp_path):
     watch = Watch(root=system(tmp_path, proc__stat="cpu 0 0 0 0 0 0 0 0"))
     end = time.process_time() + 0.2
