@@ -106,9 +106,20 @@ def libraries() -> dict[str, Any]:
         "backends": kernels.backends(),
         "isa": isa(),
         "isa_built": list(_loader().built()),
+        "code_digests": code_digests(),
         "thread_pools": pools,
         "threads_effective": threads.effective_threads(),
     }
+
+
+def code_digests() -> dict[str, str | None]:
+    """Return the hashes of the code that rows are made with: of models, feature sets, and the kernels of each backend."""
+    import kernels
+    from bench.code_version import kernels_digest
+    from bench.features.keys import code_digest
+
+    sources = {"models": code_digest("models"), "features": code_digest("bench.features", "bench.datasets")}
+    return {**sources, **{f"kernels {name}": kernels_digest(name) for name in kernels.backends()}}
 
 
 def isa() -> str | None:

@@ -9,7 +9,8 @@ depthbench have none of code.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from bench.cell import Row
 
@@ -106,6 +107,20 @@ def check_code(rows: Iterable[Row]) -> None:
         if len(counts) > 1:
             parts = [f"{_short(digest)} ({n} row{'s' if n > 1 else ''})" for digest, n in counts.items()]
             raise CodeMismatch(f"{who}: {key} differs: {', '.join(parts)}")
+
+
+def changed_code(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return what code has changed since a run began, from the key ``environment`` of run.json then and now.
+
+    Examples
+    --------
+    >>> changed_code({"code_digests": {"models": "aa", "kernels numba": "bb"}}, {"code_digests": {"models": "cc"}})
+    ['models']
+    """
+    old, new = (e.get("code_digests") if isinstance(e.get("code_digests"), Mapping) else {} for e in (before, now))
+    found = [name for name in new if name in old and old[name] != new[name]]
+    versions = [e.get("packages") if isinstance(e.get("packages"), Mapping) else {} for e in (before, now)]
+    return found + [name for name in ("scikit-learn", "numpy") if len({v[name] for v in versions if name in v}) > 1]
 
 
 def without_code(rows: Sequence[Row]) -> list[Row]:

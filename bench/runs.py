@@ -26,6 +26,7 @@ from bench.errors import InputError
 from bench.executors import Executor, LocalExecutor, WorkerError
 from bench.features.cache import default_folder, default_limit
 from bench.history import History, Observed
+from bench.identity import changed_code
 from bench.names import is_tuned
 from bench.plan import DatasetInfo, OwnModel, family, has_space
 from bench.planning import say
@@ -191,8 +192,10 @@ def _plan_and_run(
         suite, datasets, own_models, budget_s=how.budget_s, done=writer, n_workers=executor.jobs
     )
     found = noise.renewed(writer.manifest, checked.get("noise"))
+    environment = {**(checked.get("machine") or machine()), **checked["environment"]}
+    changed = changed_code(writer.manifest.get("environment", {}), environment)
     writer.update_manifest(
-        environment={**(checked.get("machine") or machine()), **checked["environment"]},
+        environment=environment,
         n_cells=len(planned.cells),
         datasets={k: asdict(v) for k, v in datasets.items()},
         budget=planned.budget,
@@ -200,6 +203,10 @@ def _plan_and_run(
     )
     say(console, f"run {writer.manifest['run_id']} -> {writer.folder}")
     _say_what_was_inferred(datasets, console)
+    if changed and len(writer):
+        text = f"warning: since this run began the code has changed ({', '.join(changed)}): a table ranks no contestant"
+        text += " whose folds were made by both; start a new run where that matters"
+        say(console, text)
     for warning in noise.warnings_of({"noise": checked.get("noise")}):
         say(console, f"warning: {warning}")
     if suite.tunes and (fixed := [m for m in suite.models if not is_tuned(m) and not has_space(m, own_models)]):

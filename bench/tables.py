@@ -47,6 +47,9 @@ MEDIAN_TIMES = (
 #: A footnote is cut there; the rows hold the whole message, and the page shows it.
 MESSAGE_LENGTH = 300
 
+#: Fits that wait for more of their time than this were disturbed.
+_MOST_WAITING = 0.2
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -361,11 +364,36 @@ def _warnings(rows: Sequence[Row]) -> list[str]:
     if stopped:
         who = ", ".join(f"{model} ({n} fold{'s' if n > 1 else ''})" for model, n in stopped.items())
         warnings.append(f"The optimizer stopped before it converged: {who}.")
+    waited = waiting_share(scored)
+    if waited > _MOST_WAITING:
+        warnings.append(
+            f"Fits waited for {waited:.0%} of their time instead of computing: something else had the processors (or the "
+            "disk). Their seconds are too long by that."
+        )
     wrong = [r for r in scored if r.threads_effective is not None and r.threads_effective != r.threads]
     if wrong:
         models = ", ".join(sorted({row.model for row in wrong}))
         warnings.append(f"Times of {models} were not taken with the threads asked for.")
     return warnings
+
+
+def waiting_share(rows: Iterable[Row]) -> float:
+    """Return the share of all fits' time in which not even one processor computed; 0 where rows do not say.
+
+    Fits below 10 ms are left out: their clocks tick too coarsely.
+
+    Examples
+    --------
+    >>> row = Row("d", "raw", "lda", "sklearn", 1, 0, 0, 0, "ok", time_fit_s=2.0, cpu_fit_s=0.5)
+    >>> waiting_share([row]), waiting_share([])
+    (0.75, 0.0)
+    """
+    names = ("time_fit_s", "time_fit_resumed_s", "cpu_fit_s")
+    known = ([_number(getattr(row, name)) for name in names] for row in rows)
+    fits = [(all_s - (resumed_s or 0.0), cpu_s) for all_s, resumed_s, cpu_s in known if None not in (all_s, cpu_s)]
+    fits = [(wall, cpu) for wall, cpu in fits if wall >= 0.01]
+    total = math.fsum(wall for wall, _ in fits)
+    return math.fsum(max(0.0, wall - cpu) for wall, cpu in fits) / total if total > 0 else 0.0
 
 
 def _in_order(names: Iterable[Any], order: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from bench.cell import Row
 from bench.errors import InputError
 from bench.explain.chain import explain
 from bench.explain.naming import find
-from bench.identity import CodeMismatch, check_code
+from bench.identity import CodeMismatch, changed_code, check_code
 from bench.payback import calls_until, paybacks, sentences
 from bench.store import read_run
 from bench.tables import build_tables
@@ -213,6 +213,13 @@ def test_different_models_and_backends_may_differ_and_rows_without_digest_are_na
     assert any("Of 8 rows it is not known which code made them" in text for text in table.warnings)
     [table] = build_tables([replace(r, model_digest=None, kernels_digest=None) for r in ROWS])
     assert not any("which code" in text for text in table.warnings)
+
+
+def test_what_code_changed_since_a_run_began_is_named():
+    before = {"code_digests": {"models": "a", "features": "b"}, "packages": {"scikit-learn": "1.8.0", "numpy": "2.3"}}
+    assert changed_code(before, before) == changed_code({}, before) == changed_code(before, {}) == []
+    now = {"code_digests": {"models": "a", "features": "x"}, "packages": {"scikit-learn": "1.9.0", "numpy": "2.3"}}
+    assert changed_code(before, now) == ["features", "scikit-learn"]
 
 
 # -- what a JIT gains

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,12 @@ def test_seconds_that_are_none_are_refused(monkeypatch, value):
     monkeypatch.setenv(noise.VARIABLE, value)
     with pytest.raises(InputError, match=noise.VARIABLE):
         noise.limit_s()
+
+
+@pytest.mark.parametrize(("cpu_s", "warned"), [(1.0, False), (0.85, False), (0.6, True), (0.0, True), (None, False)])
+def test_a_table_says_when_its_fits_had_to_wait(cpu_s, warned):
+    [table] = build_tables([replace(row, cpu_fit_s=cpu_s) for row in rows(1.0, 1.0)])
+    assert any("Fits waited for" in text for text in table.warnings) == warned
 
 
 # -- the machine
