@@ -13,18 +13,21 @@ strong classifier on pixels.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from bench.studies import charts, findings
 from bench.studies.context import Context
 from bench.studies.entry import Figure, Measurements, Study, Table, Verdict
 from bench.studies.features import inputs
-from bench.studies.variants import variant
+from bench.studies.variants import Variant, variant
 
 LINEAR, KERNEL = "logistic_regression", "svc_rbf"
 #: The classical classifiers of the catalog, the simplest first.
 HEADS = ("nearest_centroid", "gaussian_nb", "lda", "qda", "knn", "logistic_regression", "linear_svc", "svc_rbf",
          "decision_tree", "random_forest", "extra_trees", "hist_gradient_boosting")  # fmt: skip
+#: Forests as preset S has them.
+FORESTS, FEWER_TREES = ("random_forest", "extra_trees"), "{}_30"
 #: feature set -> in a newcomer's words
 FEATURES = {
     "raw": "pixels",
@@ -35,20 +38,24 @@ FEATURES = {
     "random_conv": "random filters, never trained",
     "learned": "learned by the network",
 }
-NOISY = ("nearest_centroid", "knn", "logistic_regression", "svc_rbf", "extra_trees", "mlp_100")
+NOISY = ("nearest_centroid", "knn", "logistic_regression", "svc_rbf", "extra_trees", "extra_trees_30", "mlp_100")
 PERMUTED = ("logistic_regression", "svc_rbf", "mlp_100", "convnet")
 _KEPT = ("fold", "repeat", "status", "message", "accuracy", "n_train", "n_test", "n_features", "time_fit_s")
 
 
 def __getattr__(name: str):
-    """Return a model that the harness names: ``knn_noise_64``, ``mlp_100_permuted``."""
-    if "_noise_" in name:
-        model, _, n = name.rpartition("_noise_")
-        if n.isdigit():
-            return inputs.buried(model, int(n))
+    """Return a model that the harness names: ``extra_trees_30``, ``knn_noise_64``, ``mlp_100_permuted``."""
+    if match := re.fullmatch(r"(.+)_noise_(\d+)", name):
+        return inputs.buried(_model(match[1]), int(match[2]))
     if name.endswith("_permuted"):
-        return inputs.permuted(name.removesuffix("_permuted"))
-    return variant({}, name)
+        return inputs.permuted(_model(name.removesuffix("_permuted")))
+    return variant({FEWER_TREES.format(f): _model(FEWER_TREES.format(f)) for f in FORESTS}, name)
+
+
+def _model(name: str) -> Variant:
+    """Return a model of the catalog, or a forest of fewer trees."""
+    forest = name.removesuffix("_30")
+    return Variant(forest, {"n_estimators": 30}) if forest in FORESTS and forest != name else Variant(name)
 
 
 def measure(ctx: Context) -> Measurements:
@@ -57,7 +64,8 @@ def measure(ctx: Context) -> Measurements:
     data, network = s["dataset"], s["network"]
     learned = f"learned:{network}"
     names = [learned if name == "learned" else name for name in s["features"]]
-    rows = ctx.cells("heads", datasets=[data], models=s["heads"], features=names, folds=s["folds"])
+    heads = [head if head in HEADS else f"{__name__}:{head}" for head in s["heads"]]
+    rows = ctx.cells("heads", datasets=[data], models=heads, features=names, folds=s["folds"])
     rows = [{**row, "feature_set": "learned" if row["feature_set"] == learned else row["feature_set"]} for row in rows]
     plain = ctx.cells("networks", datasets=[data], models=["mlp_100", network], folds=s["folds"])
 
@@ -140,10 +148,10 @@ def verdict(m: Measurements) -> Verdict:
     g, steps = gains(m), last_steps(m)
     before, after = lead(m, "as they are"), lead(m, "permuted")
     answer = (
-        f"on {m['dataset']} a linear classifier gets {pixels} on pixels and {learned} on the features that a network learned, "
-        f"a strong classifier {strong} on pixels: of a gain of {findings.points(g['whole'])} points features bring "
-        f"{findings.points(g['features'])} and the classifier {findings.points(g['head'])}, so learned features with the "
-        f"linear classifier are {findings.points(found.difference)} points ahead of pixels with the strong one. With its last "
+        f"On {m['dataset']} a linear classifier gets {pixels} on pixels and {learned} on the features that a network learned, "
+        f"a strong classifier {strong} on pixels: of a gain of {100 * g['whole']:.1f} points features bring "
+        f"{findings.points(g['features'])} and the classifier {findings.points(g['head'])}, and between learned features with "
+        f"the linear classifier and pixels with the strong one lie {findings.points(found.difference)} points. With its last "
         f"step replaced by each of {len(steps)} classical classifiers the network's {network} become "
         f"{findings.percent(steps[0][1])} ({steps[0][0]}) to {findings.percent(steps[-1][1])} ({steps[-1][0]}), and one fixed "
         f"permutation of the pixels changes the lead of convolutions from {findings.points(before.difference)} to "
@@ -180,7 +188,8 @@ def tables(m: Measurements) -> list[Table]:
         found = [lead(m, o) for o in ("as they are", "permuted")]
         order.append([model, *(_change(c) for c in found), ""])
     return [
-        Table(f"Accuracy in percent on {m['dataset']}: each classifier on each feature set", ["classifier", *features], grid),
+        Table(f"Accuracy in percent on {m['dataset']}: each classifier on each feature set (-: cannot be fitted)",
+              ["classifier", *features], grid),
         Table("The gain and its parts, in percent and points", ["what", "accuracy"], split),
         Table(f"{m['n_columns']} pixels under columns of noise: accuracy in percent",
               ["model", *(f"+{n}" if n else "no noise" for n in noises)], noise),
@@ -292,10 +301,10 @@ STUDY = Study(
     presets={
         "XS": {"dataset": "digits@S", "network": "conv16_32", "heads": ["nearest_centroid", LINEAR, KERNEL],
                "features": ["raw", "hog", "learned"], "folds": 3, "noise": [64]},
-        "S": {"dataset": "digits", "network": "conv16_32", "heads": [h for h in HEADS if h != "hist_gradient_boosting"],
-              "features": list(FEATURES), "folds": 5, "noise": [64, 512]},
+        "S": {"dataset": "digits", "network": "conv16_32", "features": list(FEATURES), "folds": 4, "noise": [64, 512],
+              "heads": [FEWER_TREES.format(h) if h in FORESTS else h for h in HEADS if h != "hist_gradient_boosting"]},
         "M": {"dataset": "fashion_mnist@S", "network": "lenet5", "heads": list(HEADS), "features": list(FEATURES), "folds": 3,
-              "noise": [784, 6272]},
+              "noise": [784, 3136]},
         "L": {"dataset": "cifar10_jpeg@M", "network": "vgg_small_bn", "heads": list(HEADS), "features": list(FEATURES),
               "folds": 3, "noise": [3072, 12288]},
     },

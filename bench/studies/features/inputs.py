@@ -5,7 +5,7 @@ Both are transformers that stand before a model in a scikit-learn pipeline, so t
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -74,11 +74,11 @@ class PermutedColumns(TransformerMixin, BaseEstimator):
         return np.ascontiguousarray(X[:, self.order_])
 
 
-def buried(model: str, n_columns: int) -> Variant:
-    """Return a model of the catalog whose samples are buried under so many columns of noise."""
-    return Variant(model, wrap=lambda estimator, seed: make_pipeline(NoiseColumns(n_columns, seed), estimator))
+def buried(model: Variant, n_columns: int) -> Variant:
+    """Return a model whose samples are buried under so many columns of noise."""
+    return replace(model, wrap=lambda estimator, seed: make_pipeline(NoiseColumns(n_columns, seed), estimator))
 
 
-def permuted(model: str, params: dict[str, Any] | None = None) -> Variant:
-    """Return a model of the catalog that sees the pixels in another order."""
-    return Variant(model, params or {}, wrap=lambda estimator, seed: make_pipeline(PermutedColumns(), estimator))
+def permuted(model: Variant) -> Variant:
+    """Return a model that sees the pixels in another order."""
+    return replace(model, wrap=lambda estimator, seed: make_pipeline(PermutedColumns(), estimator))
