@@ -8,6 +8,7 @@ None was not measured, and is left out of rows.jsonl: absent means not measured,
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -128,7 +129,9 @@ class Row:
 
     @property
     def identity(self) -> tuple:
-        return tuple(getattr(self, name) for name in IDENTITY)
+        return (  # in the order of IDENTITY, and at once: it is asked for of each row that is read or written
+            self.dataset, self.feature_set, self.model, self.backend, self.threads, self.repeat, self.fold, self.seed,
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """Return the measured fields, in the order of the class."""
@@ -137,14 +140,52 @@ class Row:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Row:
         """Build a row from parsed JSON; keys this version does not know are passed over."""
-        return cls(**{k: _shared(v) for k, v in values.items() if k in _KNOWN})
+        intern = sys.intern  # one object for equal short texts: names, hashes and times stand in many rows of a run
+        known = {
+            k: intern(v) if type(v) is str and len(v) <= _SHORT else v for k, v in values.items() if k in _KNOWN
+        }
+        for name in _PACKED:
+            if type(value := known.get(name)) in (list, dict):
+                known[name] = _packed(value)
+        return cls(**known)
 
 
 #: The names of a row's fields, in their order.
 ROW_FIELDS = tuple(f.name for f in dataclasses.fields(Row))
 _KNOWN = frozenset(ROW_FIELDS)
+_SHORT = 64
 
 
-def _shared(value: Any) -> Any:
-    """Return one object for equal short texts: names, hashes and times stand in many rows of a run."""
-    return sys.intern(value) if type(value) is str and len(value) <= 64 else value
+class _Unpacked:
+    """A field of `Row` whose value is kept as JSON text until it is asked for.
+
+    Lists and mappings of numbers take up to ten times their text in memory: as they are, 100,000 rows of ten classes would take
+    400 MB more. Whoever reads the field gets a list or mapping of its own.
+    """
+
+    def __init__(self, slot: Any):
+        self._slot = slot
+
+    def __get__(self, row: Row | None, owner: type) -> Any:
+        if row is None:
+            return self
+        value = self._slot.__get__(row, owner)
+        return json.loads(value) if type(value) is bytes else value
+
+    def __set__(self, row: Row, value: Any) -> None:
+        self._slot.__set__(row, value)
+
+
+_PACKED = ("confusion", "calibration", "predict_batches", "threads_before", "threads_after")
+for _name in _PACKED:
+    setattr(Row, _name, _Unpacked(Row.__dict__[_name]))
+
+_texts: dict[bytes, bytes] = {}
+
+
+def _packed(value: Any) -> bytes:
+    """Return the JSON text of a value; one object for equal short ones."""
+    text = json.dumps(value, separators=(",", ":")).encode()
+    if len(text) > _SHORT or len(_texts) > 1000:
+        return _texts.get(text, text)
+    return _texts.setdefault(text, text)

@@ -14,6 +14,7 @@ read here is executed. Neither kernels nor models are imported, so an old run ca
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -35,7 +36,7 @@ from bench.names import suggestion
 RUNS = Path("results") / "runs"
 MANIFEST, ROWS, LOCK, HOLDER = "run.json", "rows.jsonl", "run.lock", "holder.json"
 
-_IDENTITY_TYPES = {name: int if name in ("threads", "repeat", "fold", "seed") else str for name in IDENTITY}
+_IDENTITY_TYPES = tuple(int if name in ("threads", "repeat", "fold", "seed") else str for name in IDENTITY)
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -111,7 +112,13 @@ def read_run(folder: str | Path) -> Run:
     folder = Path(folder)
     manifest = _read_manifest(folder)
     rows: list[Row] = []
-    _scan(folder / ROWS, rows.append)
+    collects = gc.isenabled()
+    gc.disable()  # rows have no cycles; to look for some among 100,000 of them, again and again, takes longer than reading
+    try:
+        _scan(folder / ROWS, rows.append)
+    finally:
+        if collects:
+            gc.enable()
     return Run(str(manifest.get("run_id", folder.name)), folder, manifest, rows)
 
 
@@ -149,8 +156,8 @@ def _parse(line: bytes) -> Row | None:
         row = Row.from_dict(values)
     except (ValueError, TypeError, RecursionError):  # not JSON, not text, or keys of the identity missing
         return None
-    plain = all(isinstance(getattr(row, name), _IDENTITY_TYPES[name]) for name in IDENTITY)
-    return row if plain and isinstance(row.status, str) else None
+    plain = tuple(map(type, row.identity)) == _IDENTITY_TYPES and type(row.status) is str
+    return row if plain else None
 
 
 @dataclass(frozen=True)

@@ -190,3 +190,35 @@ def test_ids_are_plain_names_that_differ():
     assert len(ids) > 1
     assert all(store.is_valid_run_id(i) for i in ids)
     assert not store.is_valid_run_id("../x")
+
+
+def test_nested_values_come_back_as_they_were_and_take_little(tmp_path):
+    """They are kept as text in memory, and nobody who reads a row sees it."""
+    import copy
+    import dataclasses
+    import sys
+
+    nested = {
+        "confusion": [[5, 1], [0, 7]],
+        "calibration": {"n_bins": 15, "ece": 0.1, "bins": [[14, 12, 11.5, 11]]},
+        "predict_batches": [{"batch": 1, "p50_s": 1e-4}],
+        "threads_before": {"openblas": 1},
+        "threads_after": {"openblas": 1},
+    }
+    written = [row(fold, **nested) for fold in range(2)]
+    with Writer(tmp_path / "a", {"run_id": "a"}) as writer:
+        for r in written:
+            writer.append(r)
+    read = read_run(tmp_path / "a").rows
+    assert read == written and [r.to_dict() for r in read] == [r.to_dict() for r in written]
+    for name, value in nested.items():
+        assert getattr(read[0], name) == value
+        slot = type(row(0)).__dict__[name]._slot
+        assert type(slot.__get__(read[0])) is bytes, "kept as text"
+    assert sys.getsizeof(slot.__get__(read[0])) < 80 and slot.__get__(read[0]) is slot.__get__(read[1]), "and once"
+    read[0].confusion[0][0] = 99
+    assert read[0].confusion == nested["confusion"], "what a reader does with it is its own"
+    assert dataclasses.replace(read[0], fold=1) == read[1] == copy.deepcopy(read[1])
+    with Writer(tmp_path / "b", {"run_id": "b"}) as writer:
+        writer.append(read[0])
+    assert (tmp_path / "b" / store.ROWS).read_bytes() == (tmp_path / "a" / store.ROWS).read_bytes().splitlines(True)[0]
