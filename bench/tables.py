@@ -98,6 +98,12 @@ class Summary:
         return _ratio(self.scored_rows)
 
     @property
+    def test_size(self) -> float | None:
+        """Samples of a test fold, on average, where scores are shares of them; else None."""
+        sizes = [row.n_test for row in self.scored_rows]
+        return math.fsum(sizes) / len(sizes) if self.metric == "accuracy" and sizes and all(sizes) else None
+
+    @property
     def scored_rows(self) -> list[Row]:
         return [row for row in self.rows if _score(row, self.metric) is not None]
 

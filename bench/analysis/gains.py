@@ -9,7 +9,6 @@ on the other folds only, so luck on a fold has no part in it. ``bench/statistics
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,7 +84,7 @@ def split(table: DatasetTable, models: Mapping[str, Any] | None = None) -> Facto
         [scores[0, picked[k][1], k] for k in i],
         [scores[*picked[k], k] for k in i],
         ratio,
-        n_test=_test_size(one),
+        n_test=one.test_size,
     )
     often = Counter(picked).most_common()
     return FactorSplit(
@@ -143,9 +142,3 @@ def _picked(scores: Any, folds: Sequence[FoldKey]) -> list[tuple[int, int]]:
             f, m = np.unravel_index(int(means.argmax()), means.shape)
             found[k] = int(f), int(m)
     return found
-
-
-def _test_size(summary: Summary) -> float | None:
-    sizes = [row.n_test for row in summary.scored_rows]
-    known = summary.metric == "accuracy" and sizes and all(sizes)
-    return math.fsum(sizes) / len(sizes) if known else None

@@ -115,7 +115,7 @@ def _by_folds(contestants: Sequence[Summary]) -> Pairs:
         p_value[i, i] = 1.0
         for j in range(i):
             if alike[i, j]:  # differences that are all the same have rules of their own
-                one = compare_paired(list(scores[i]), list(scores[j]), ratio, n_test=_n_test(contestants[i]))
+                one = compare_paired(list(scores[i]), list(scores[j]), ratio, n_test=contestants[i].test_size)
                 sides = ((i, j, one.difference, one.low, one.high), (j, i, -one.difference, _minus(one.high), _minus(one.low)))
                 for a, b, d, lowest, highest in sides:
                     difference[a, b], p_value[a, b] = d, _or_nan(one.p_value)
@@ -166,11 +166,6 @@ def _adjusted(p_value: np.ndarray) -> np.ndarray:
     np.fill_diagonal(adjusted, 1.0)
     adjusted[rows, columns] = adjusted[columns, rows] = holm(np.clip(p_value[rows, columns], 0.0, 1.0).tolist())
     return adjusted
-
-
-def _n_test(summary: Summary) -> float | None:
-    sizes = [row.n_test for row in summary.scored_rows]
-    return sum(sizes) / len(sizes) if summary.metric == "accuracy" and sizes and all(sizes) else None
 
 
 def _or_nan(value: float | None) -> float:

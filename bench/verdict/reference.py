@@ -42,7 +42,7 @@ def compare_scores(
         list(first.values()),
         [second[key] for key in first],
         sizes_of.test_train_ratio,
-        n_test=_test_size(sizes_of),
+        n_test=sizes_of.test_size,
         confidence=confidence,
     )
 
@@ -76,8 +76,3 @@ class ByFolds:
 def p_worse(comparison: Comparison) -> float:
     """Return the p-value of being worse than the reference: two-sided, and 1 for what is ahead or cannot be tested."""
     return 1.0 if comparison.p_value is None or comparison.difference <= 0.0 else comparison.p_value
-
-
-def _test_size(summary: Summary) -> float | None:
-    sizes = [row.n_test for row in summary.scored_rows]
-    return sum(sizes) / len(sizes) if summary.metric == "accuracy" and sizes and all(sizes) else None
