@@ -1,9 +1,9 @@
 """What a model predicted for each test sample, in a few bytes a row: for comparisons sample by sample, and never a pickle.
 
 A row keeps, for each test sample in the order of the split, the **offset** of the predicted class from the true one,
-``(predicted - true) mod K``: zero where the prediction is right. Most are zero, so they compress to little (a fold of 180
-digits takes some 50 characters, 10,000 images of Fashion-MNIST some 4,000), and neither the labels nor the data set are
-needed to compare two models of one fold: they agree on a sample where their offsets do, and are right where these are zero.
+``(predicted - true) mod K``: zero where the prediction is right. Most are zero, so they compress to little, and neither the
+labels nor the data set are needed to compare two models of one fold: they agree on a sample where their offsets do, and are
+right where these are zero.
 
 The text is base64 of zlib of one unsigned byte a sample, two (little-endian) where there are more than 256 classes. It is
 bounded: a row whose text would be longer than `MOST_BYTES` keeps none.
