@@ -128,8 +128,12 @@ def differing(a: Measurements, b: Measurements) -> list[str]:
     >>> differing(Measurements(KERNELS, Path("a"), here), Measurements(KERNELS, Path("b"), there))
     ["cpu: 'Zen 5' and 'Zen 4'"]
     """
-    return [
+    found = [
         f"{key}: {a.machine.get(key)!r} and {b.machine.get(key)!r}"
         for key in FINGERPRINT
         if a.machine.get(key) != b.machine.get(key)
     ]
+    digests = {a.machine.get("fingerprint"), b.machine.get("fingerprint")} - {None}
+    if not found and len(digests) > 1:  # of a run: system and architecture are in it too
+        found = [f"platform: {a.machine.get('platform')!r} and {b.machine.get('platform')!r}"]
+    return found

@@ -162,6 +162,7 @@ def _knn_takes_twice_as_long(row):
         (_lda_loses_five_points, {}, 1, "scores", "lda"),
         (_knn_takes_twice_as_long, {}, 1, "times", "knn"),
         (_knn_takes_twice_as_long, {"cpu": "another"}, 0, None, None),
+        (_knn_takes_twice_as_long, {"fingerprint": "another"}, 0, None, None),
     ],
 )
 def test_runs(tmp_path, change, environment, code, kind, model):
