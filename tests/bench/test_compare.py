@@ -187,7 +187,7 @@ def test_what_fails_now_got_worse(tmp_path):
     done = depthbench("compare", DIGITS, run_copy(tmp_path / "b", _svm_now_fails), "--format", "json")
     assert done.returncode == 1, done.stderr
     [lost] = json.loads(done.stdout)["statuses"]
-    assert (lost["name"], lost["before"], lost["after"]) == ("digits raw svc_rbf sklearn 1t", 10, 4)  # three folds of both repeats
+    assert (lost["name"], lost["before"], lost["after"]) == ("digits raw svc_rbf sklearn 1t", 10, 4)
     assert "ValueError: gamma" in lost["message"]
 
 
