@@ -60,9 +60,10 @@ def main(
     values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"dataset": dataset, "manifests": {}}
     if values["dataset"] != dataset:
         raise typer.BadParameter(f"{path} holds figures of {values['dataset']!r}; give {dataset!r} another folder")
+    made = values["manifests"]  # of each figure, as they need not be of one call
     for part in _chosen(parts):
-        values["manifests"][part] = _manifest()
         if part == "epoch":
+            made["epoch"] = _manifest()
             values["epoch"] = epoch.measure(*data.training_part(dataset))
             typer.echo(f"epoch: {values['epoch']['seconds']:.2f} s", err=True)
         elif part == "race":
@@ -70,6 +71,7 @@ def main(
             for seed in _numbers(seeds):
                 found = race.measure(images, seed)
                 others = [r for r in values.get("races", []) if r["seed"] != seed]
+                made[f"race {seed}"] = _manifest()
                 values["races"] = sorted([*others, found], key=lambda r: r["seed"])
                 typer.echo(f"race {seed}: { {n: r['seconds'] for n, r in found['records'].items()} }", err=True)
                 _write(output, values)
@@ -77,6 +79,7 @@ def main(
             for network in networks.split(",") if networks else memory.NETWORKS:
                 found = memory.in_process(network, dataset)
                 others = [r for r in values.get("memory", []) if r["network"] != network]
+                made[f"memory {network}"] = _manifest()
                 values["memory"] = sorted([*others, found], key=lambda r: [*memory.NETWORKS, r["network"]].index(r["network"]))
                 typer.echo(f"memory: {found}", err=True)
         _write(output, values)

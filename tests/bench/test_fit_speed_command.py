@@ -138,3 +138,29 @@ def test_a_race_that_one_never_ends_has_no_ratio():
     lost["records"]["cython"]["seconds"] = None
     page = table.markdown(values(races=[lost]))
     assert "no race of 1 in which both arrived | no |" in page
+
+
+def test_parts_measured_one_by_one_stand_together(tmp_path, monkeypatch):
+    """Each with the command it came from; what is measured again replaces what was there."""
+    from bench.fit_speed import __main__ as command
+    from bench.fit_speed import data
+
+    monkeypatch.setattr(data, "training_part", lambda dataset: (None, None, None))
+    monkeypatch.setattr(data, "images", lambda dataset: None)
+    monkeypatch.setattr(epoch, "measure", lambda *a: values()["epoch"])
+    monkeypatch.setattr(race, "measure", lambda images, seed: values()["races"][0] | {"seed": seed})
+    monkeypatch.setattr(memory, "in_process", lambda network, dataset: values()["memory"][0] | {"network": network})
+    run = {"output": tmp_path, "seeds": "0", "dataset": "fashion_mnist", "networks": None}
+    command.main(**run | {"parts": "race", "seeds": "5,0"})
+    command.main(**run | {"parts": "race", "seeds": "5"})
+    command.main(**run | {"parts": "epoch,memory", "networks": "lenet5,mlp_100"})
+    stored = json.loads((tmp_path / "fit_speed.json").read_text())
+    assert [r["seed"] for r in stored["races"]] == [0, 5]
+    assert [r["network"] for r in stored["memory"]] == ["mlp_100", "lenet5"]
+    assert sorted(stored["manifests"]) == ["epoch", "memory lenet5", "memory mlp_100", "race 0", "race 5"]
+    page = (tmp_path / "table.md").read_text()
+    assert all(part in page for part in ("## One epoch", "## Race", "## Memory", "instruction set"))
+    with pytest.raises(Exception, match="holds figures of 'fashion_mnist'"):
+        command.main(**run | {"parts": "epoch", "dataset": "mnist"})
+    with pytest.raises(Exception, match="'speed' is not a part"):
+        command.main(**run | {"parts": "speed"})
