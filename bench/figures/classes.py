@@ -27,12 +27,13 @@ def confusion(summary: Summary) -> list[list[int]] | None:
     """
     total: list[list[int]] | None = None
     for row in summary.scored_rows:
-        if not _is_matrix(row.confusion) or (total is not None and len(total) != len(row.confusion)):
+        matrix = row.confusion  # once: a row keeps it as text
+        if not _is_matrix(matrix) or (total is not None and len(total) != len(matrix)):
             continue
         if total is None:
-            total = [list(line) for line in row.confusion]
+            total = matrix
         else:
-            total = [[a + b for a, b in zip(*pair, strict=True)] for pair in zip(total, row.confusion, strict=True)]
+            total = [[a + b for a, b in zip(*pair, strict=True)] for pair in zip(total, matrix, strict=True)]
     return total
 
 

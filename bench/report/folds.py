@@ -95,7 +95,12 @@ def measured(row: Row) -> Iterator[tuple[str, Any]]:
         value = getattr(row, name)
         if value is None:
             continue
-        if name == "tuned_params":
+        kind = type(value)
+        if kind is float:
+            yield name, _short(value)
+        elif (kind is int and -(2**53) < value < 2**53) or (kind is str and len(value) <= MOST_TEXT):
+            yield name, value
+        elif name == "tuned_params":
             yield name, params_words(value)
         else:
             yield from _flat(name, value)
