@@ -43,12 +43,13 @@ def network(name: str, depth: int, epochs: int) -> Variant:
     >>> network("relu_bn", 2, 5).params["architecture"]
     ['32', 'bn', '32', 'bn', 'out']
     >>> network("residual", 2, 5).params["architecture"]
-    ['32', 'bn', '(', '32', 'bn', ')', 'out']
+    ['32', 'bn', '(', '32', 'bn', ')', 'bn', 'out']
     """
     _, activation, initializer, layer = REMEDIES[name]
     first = ("32", "bn") if "bn" in layer else ("32",)
+    last = ("bn",) if "(" in layer else ()  # each block adds to what passes through; the sum is normalized once more
     params = {
-        "architecture": [*first, *layer * (depth - 1), "out"], "activation": activation, "initializer": initializer,
+        "architecture": [*first, *layer * (depth - 1), *last, "out"], "activation": activation, "initializer": initializer,
         "max_iter": epochs, "batch_size": 64, "learning_rate_init": 0.05, "alpha": 0.0, "n_iter_no_change": epochs,
     }  # fmt: skip
     return Variant("models:ConvNetClassifier", params, flat=True)
@@ -107,6 +108,16 @@ def _of(m: Measurements, name: str, depth: int) -> list[dict[str, Any]]:
     return [{**row, "accuracy": row["accuracy"] or 0.0} for row in findings.only(m["rows"], network=name, depth=depth)]
 
 
+def _score(m: Measurements, name: str, depth: int) -> str:
+    """Return the accuracy in words; a training whose loss became infinite has none, and counts as 0."""
+    rows = findings.only(m["rows"], network=name, depth=depth)
+    n_diverged = sum(row["accuracy"] is None for row in rows)
+    if n_diverged == len(rows):
+        return "diverged"
+    text = findings.plus_minus(findings.mean_of(_of(m, name, depth)))
+    return f"{text} ({n_diverged} of {len(rows)} diverged)" if n_diverged else text
+
+
 def vanishing(m: Measurements, name: str) -> float:
     """Return how many powers of ten the gradient loses from the last hidden layer to the first."""
     norms = sorted(findings.only(m["gradients"], network=name), key=lambda g: g["layer"])
@@ -136,13 +147,13 @@ def tables(m: Measurements) -> list[Table]:
     """Return accuracy by depth, and what each remedy adds at the greatest."""
     rows = []
     for name, (words, *_) in REMEDIES.items():
-        rows.append([words, *(findings.plus_minus(findings.mean_of(_of(m, name, depth))) for depth in m["depths"])])
+        rows.append([words, *(_score(m, name, depth) for depth in m["depths"])])
     deep, effects, before = max(m["depths"]), [], None
     for name, (words, *_) in REMEDIES.items():
         mine = _of(m, name, deep)
         found = None if before is None else findings.compare(mine, before)
         effects.append(
-            [words, findings.percent(findings.mean_of(mine).mean), "" if found is None else findings.points(found.difference),
+            [words, _score(m, name, deep), "" if found is None else findings.points(found.difference),
              "" if found is None or found.low is None else f"{findings.points(found.low)} to {findings.points(found.high)}",
              f"{vanishing(m, name):.1f}"]
         )  # fmt: skip
@@ -150,7 +161,7 @@ def tables(m: Measurements) -> list[Table]:
     return [
         Table(f"Accuracy on {m['dataset']} in percent, after {m['epochs']} passes over the data", ["network", *(
             f"{d} layers" for d in m["depths"])], rows),
-        Table(f"Each remedy at {deep} layers", ["network", "accuracy", "against the line above, points", "95 % interval",
+        Table(f"Each remedy at {deep} layers", ["network", "accuracy, %", "against the line above, points", "95 % interval",
               "powers of ten that the gradient loses"], effects),
     ]  # fmt: skip
 

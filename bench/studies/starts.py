@@ -56,7 +56,9 @@ def _train(folds: list[Fold], epochs: int, start: int) -> dict[str, np.ndarray]:
     for fold in folds:
         scale = float(fold.X_train.max()) or 1.0
         X, y, seed = fold.X_train / scale, fold.y_train, 1000 * start + fold.index
-        model = MLPClassifier((HIDDEN,), max_iter=epochs, n_iter_no_change=epochs, random_state=seed)
+        model = MLPClassifier(
+            (HIDDEN,), max_iter=epochs, n_iter_no_change=epochs, random_state=seed, learning_rate_init=0.01
+        )
         predicted = fit_quietly(model, X, y).predict(fold.X_test / scale)
         accuracies.append(float(np.mean(predicted == fold.y_test)))
         if fold.index == 0:
