@@ -87,8 +87,8 @@ def bins_of(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, Any]]:
 
     Examples
     --------
-    >>> bins_of(np.array([0.95, 0.91, 0.55]), np.array([True, False, True]))
-    [{'bin': 5, 'n': 1, 'confidence': 0.55, 'right': 1.0}, {'bin': 9, 'n': 2, 'confidence': 0.93, 'right': 0.5}]
+    >>> bins_of(np.array([0.96875, 0.90625, 0.5625]), np.array([True, False, True]))
+    [{'bin': 5, 'n': 1, 'confidence': 0.5625, 'right': 1.0}, {'bin': 9, 'n': 2, 'confidence': 0.9375, 'right': 0.5}]
     """
     at = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return [

@@ -250,6 +250,7 @@ STUDY = Study(
     tables=tables,
     figures=figures,
     examples=examples,
+    slow=True,  # each implementation starts a process of its own
     limits="Seconds hold for one machine that did nothing else; other programs beside it change them. How much is gained "
     "depends on the network's size: on a small one the calls cost more than the arithmetic. Graphics processors, which "
     "decided the matter in 2012, are not measured here.",

@@ -200,7 +200,7 @@ STUDY = Study(
     "their numbers estimated from data: a decision tree, which is rules that data wrote, and logistic regression, which is "
     "weights that data set, from 1 sample up to all of them. All are tested on samples that none has seen.",
     presets={
-        "XS": {"datasets": ["iris", "wine"], "folds": 3, "repeats": 1, "most": 30},
+        "XS": {"datasets": ["iris"], "folds": 3, "repeats": 1, "most": 10},
         "S": {"datasets": ["iris", "wine", "breast_cancer", "digits"], "folds": 5, "repeats": 1, "most": 1000},
         "M": {"datasets": ["iris", "wine", "breast_cancer", "digits"], "folds": 10, "repeats": 2, "most": 1000},
         "L": {"datasets": ["iris", "wine", "breast_cancer", "digits"], "folds": 10, "repeats": 10, "most": 1000},
