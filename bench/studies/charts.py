@@ -55,7 +55,7 @@ def axis(
     if domain is not None:
         scale["domain"] = list(domain)
     found["scale"] = alt.Scale(**scale)
-    style: dict[str, Any] = {"format": ".0%"} if percent else {"format": "~s"} if log else {}
+    style: dict[str, Any] = {"format": ".0%"} if percent else {"format": "~g"} if log else {}
     if values is not None:
         style["values"] = list(values)
     found["axis"] = alt.Axis(labelOverlap=True, **style)

@@ -160,7 +160,7 @@ def tables(m: Measurements) -> list[Table]:
         before = mine
     return [
         Table(f"Accuracy on {m['dataset']} in percent, after {m['epochs']} passes over the data", ["network", *(
-            f"{d} layers" for d in m["depths"])], rows),
+            f"{d} layer{'s' if d > 1 else ''}" for d in m["depths"])], rows),
         Table(f"Each remedy at {deep} layers", ["network", "accuracy, %", "against the line above, points", "95 % interval",
               "powers of ten that the gradient loses"], effects),
     ]  # fmt: skip
@@ -180,7 +180,7 @@ def figures(m: Measurements) -> list[Figure]:
         charts.axis("accuracy", "accuracy on samples not seen", percent=True, zero=True), "network", order=order,
     )  # fmt: skip
     gradients = [{**g, "network": words[g["network"]]} for g in m["gradients"]]
-    by_layer = charts.lines(
+    by_layer = charts.curves(
         gradients, charts.axis("layer", "hidden layer, the first on the left"),
         charts.axis("log10_norm", "norm of the gradient, power of ten"), "network", order=order,
     )  # fmt: skip

@@ -211,12 +211,14 @@ def figures(m: Measurements) -> list[Figure]:
     import altair as alt
 
     bars = [
-        {"learner": words(name), "where": label, "error": float(np.mean(errors(m, name, where)))}
+        {"learner": words(name), "where": label, "error": float(np.median(errors(m, name, where))),
+         "low": float(np.quantile(errors(m, name, where), 0.1)), "high": float(np.quantile(errors(m, name, where), 0.9))}
         for name in SHOWN for where, label in (("inside", "inside the range of the points"), ("beyond", "beyond it"))
     ]  # fmt: skip
     order = [words(name) for name in SHOWN]
-    compared = charts.bars(bars, charts.axis("error", "root mean square error (log)", log=True), "learner", order=order,
-                           colour="where")  # fmt: skip
+    compared = charts.intervals(
+        bars, charts.axis("error", "root mean square error (log)", log=True), "learner", order=order, colour="where"
+    )
     names = {**{name: words(name) for name in SHOWN}, "law": "the secret law"}
     drawn = [{**c, "learner": names[c["learner"]]} for c in m["curves"] if -3 < c["y"] < 8]
     curve = charts.curves(drawn, charts.axis("x", "x"), charts.axis("y", "y"), "learner", order=list(names.values()))
@@ -231,8 +233,8 @@ def figures(m: Measurements) -> list[Figure]:
                              charts.axis("error", "median error (log)", log=True), "where")  # fmt: skip
     return [
         Figure("errors", "Errors inside and beyond",
-               "How far each learner is from the law, inside the range of the points it has seen and beyond it, on a "
-               "logarithmic axis.", compared),
+               "How far each learner is from the law, inside the range of the points it has seen and beyond it: median of the "
+               "repeats, with a bar over the middle 80 % of them, on a logarithmic axis.", compared),
         Figure("curves", "One draw of points, and what was made of it",
                "The points lie between 0 and 3. Up to there all but the line follow the law; behind 3 each goes on as its "
                "formula says, and the network, which has none, goes on straight.", charts.over(curve, dots)),
