@@ -225,14 +225,14 @@ def heat(
     return _sized(alt.layer(*layers), 26 * len(y_names) + 20)
 
 
-def rule(chart: altair.LayerChart, at: float, *, vertical: bool = False) -> altair.LayerChart:
+def rule(chart: Any, at: float, *, vertical: bool = False) -> altair.LayerChart:
     """Return a chart with a dashed line at a value: zero, chance, a threshold."""
     import altair as alt
 
     place = {"x": alt.X("at:Q")} if vertical else {"y": alt.Y("at:Q")}
     line = alt.Chart(alt.Data(values=[{"at": at}])).mark_rule(strokeDash=[5, 4], color="#888").encode(**place)
-    layers = chart.layer if hasattr(chart, "layer") and isinstance(chart.layer, list) else [chart]
-    return _sized(alt.layer(*layers, line), getattr(chart, "height", HEIGHT))
+    height = chart.height
+    return over(chart, line, height=HEIGHT if height is alt.Undefined else height)
 
 
 def _sized(chart: Any, height: Any) -> Any:
