@@ -5,7 +5,7 @@ same order, stochastic gradient descent without momentum; each is timed until th
 set aside. So they need the same number of passes, and what differs is seconds alone. Each runs in a process of its own
 (`child.py`), started with its instruction set and threads; plain Python is in `loops.py`.
 
-Where plain Python would take too long (presets M and L), its seconds per pass are measured on the first passes, and multiplied
+Where plain Python would take too long (all presets but that of the tests), its seconds per pass are measured on the first passes, and multiplied
 by the passes that the others needed; the table says so.
 """
 
@@ -238,8 +238,8 @@ STUDY = Study(
     presets={
         "XS": {"dataset": "digits@S", "samples": 96, "tested": 100, "target": 0.5, "hidden": 8, "batch": 32, "rate": 0.2,
                "starts": 3, "loops_epochs": None, "implementations": "few"},
-        "S": {"dataset": "digits", "samples": 500, "tested": 500, "target": 0.9, "hidden": 32, "batch": 32, "rate": 0.2,
-              "starts": 3, "loops_epochs": None, "implementations": "all"},
+        "S": {"dataset": "digits", "samples": 800, "tested": 800, "target": 0.9, "hidden": 128, "batch": 64, "rate": 0.2,
+              "starts": 3, "loops_epochs": 1, "implementations": "all"},
         "M": {"dataset": "fashion_mnist@S", "samples": 1000, "tested": 1000, "target": 0.75, "hidden": 100, "batch": 50,
               "rate": 0.1, "starts": 5, "loops_epochs": 1, "implementations": "all"},
         "L": {"dataset": "fashion_mnist@M", "samples": 10_000, "tested": 5000, "target": 0.83, "hidden": 100, "batch": 100,
