@@ -5,8 +5,8 @@ same order, stochastic gradient descent without momentum; each is timed until th
 set aside. So they need the same number of passes, and what differs is seconds alone. Each runs in a process of its own
 (`child.py`), started with its instruction set and threads; plain Python is in `loops.py`.
 
-Where plain Python would take too long (all presets but that of the tests), its seconds per pass are measured on the first passes, and multiplied
-by the passes that the others needed; the table says so.
+Where plain Python would take too long (all presets but that of the tests), its seconds per pass are measured on the first
+passes, and multiplied by the passes that the others needed; the table says so.
 """
 
 from __future__ import annotations
