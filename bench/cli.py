@@ -154,8 +154,11 @@ def list_(
 @app.command()
 @answers_bad_input
 def report(
-    run: Annotated[str, typer.Argument(help="A run id, or the path of a run folder.")],
-    format: Annotated[str | None, typer.Option("--format", help="html, md, csv, tex or json, to standard output.")] = None,
+    run: Annotated[list[str], typer.Argument(help="A run id, or the path of a run folder; several are merged.")],
+    format: Annotated[
+        str | None, typer.Option("--format", help="html, md, csv, tex, json or parquet, to standard output.")
+    ] = None,
+    into: Annotated[Path | None, typer.Option("--into", help="Write the report's files into this folder.")] = None,
     statistics: Annotated[
         bool, typer.Option("--statistics", help="With Wilcoxon-Holm, Bayesian tests and bootstrap.")
     ] = False,
@@ -167,13 +170,13 @@ def report(
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of runs. [results/runs]")] = None,
 ) -> None:
-    """Make the tables and the report of a run again, from its rows alone."""
+    """Make the tables and the report of a run again, from its rows alone; of several runs of one machine, one report."""
     from bench import commands
 
     if explain is not None:
         commands.explain(run, explain, output)
         return
-    commands.report(run, format, output, statistics=statistics, under=under)
+    commands.report(run, format, output, into, statistics=statistics, under=under)
 
 
 app.command(name="profile")(answers_bad_input(profile))

@@ -12,7 +12,7 @@ from bench.names import unknown
 
 EXECUTORS = ("local", "dask")
 DEFAULT_SUITE = "digits"
-FORMATS = ("html", "md", "csv", "tex", "json")
+FORMATS = ("html", "md", "csv", "tex", "json", "parquet")
 
 
 def run(
@@ -103,9 +103,12 @@ def _absolute_files(overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def report(
-    run_name: str, format: str | None, output: Path | None, *, statistics: bool = False, under: str | None = None
-) -> None:
-    """Make the report of a run again; print its tables, or the format asked for, or who keeps the limits of `under`.
+    run_names: list[str], format: str | None, output: Path | None, into: Path | None = None, *,
+    statistics: bool = False, under: str | None = None,
+) -> None:  # fmt: skip
+    """Make the report of a run again, or one of several; print its tables, or the format asked for, or who keeps `under`.
+
+    The files of several runs are written only where `into` names a folder: none of theirs is the place for it.
 
     Raises
     ------
@@ -118,26 +121,28 @@ def report(
         raise unknown("format", format, FORMATS)
     from rich.console import Console
 
-    folder = store.find_run(run_name, output)
+    folders = [store.find_run(name, output) for name in run_names]
     console = Console(width=None if sys.stdout.isatty() else 80)
     if under is not None:
         if format not in (None, "md"):
             raise InputError(f"--under is answered on the terminal, or with --format md, not as {format}")
-        text = reports.choose(folder, under, None if format else console)
-        sys.stdout.write(text if format else "")
+        text = reports.choose(folders, under, None if format else console)
+        _write_out(text if format else "", "md")
         return
     if format is not None:
-        sys.stdout.write(reports.render(folder, format, statistics=statistics))
+        _write_out(reports.render(folders, format, statistics=statistics), format)
         return
-    try:
-        reports.write_report(folder, statistics=statistics)
-    except OSError as e:
-        raise InputError(f"cannot write the report to {folder}: {e.strerror or e}") from e
-    reports.print_table(folder, console, statistics=statistics)
+    target = into or (folders[0] if len(folders) == 1 else None)
+    if target is not None:
+        try:
+            reports.write_report(folders, target, statistics=statistics)
+        except OSError as e:
+            raise InputError(f"cannot write the report to {target}: {e.strerror or e}") from e
+    reports.print_table(folders, console, statistics=statistics)
 
 
-def explain(run_name: str, cell: str, output: Path | None) -> None:
-    """Print what one cell of a run saw, what made it, and what it cost.
+def explain(run_names: list[str], cell: str, output: Path | None) -> None:
+    """Print what one cell of a run, or of several, saw, what made it, and what it cost.
 
     Raises
     ------
@@ -146,8 +151,20 @@ def explain(run_name: str, cell: str, output: Path | None) -> None:
     """
     from bench.explain.chain import explain as explained
     from bench.explain.naming import find
+    from bench.report.content import merged
 
-    run = store.read_run(store.find_run(run_name, output))
+    run = merged([store.find_run(name, output) for name in run_names]).run
     text = explained(find(run.rows, cell), run.rows, run.manifest)
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    _write_out(text, "txt")
+
+
+def _write_out(content: str | bytes, format: str) -> None:
+    """Write a report to standard output."""
+    if isinstance(content, str):
+        encoding = sys.stdout.encoding or "utf-8"
+        sys.stdout.write(content.encode(encoding, "backslashreplace").decode(encoding))
+        return
+    if sys.stdout.isatty():
+        raise InputError(f"{format} is no text for a terminal: send it to a file, --format {format} > table.{format}")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)

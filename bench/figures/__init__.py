@@ -9,6 +9,7 @@ theme.py     ink and colours     chart.py   what a chart is, shared axes
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -21,30 +22,35 @@ if TYPE_CHECKING:
 
 __all__ = ["Chart", "charts", "draw", "drawn", "left_out", "run_charts", "slugs"]
 
-#: Pictures of so many data sets are drawn, the first; a page holds the charts of all.
+#: So many data sets, the first, have all their charts, and pictures of them; the others those of their scores, in the page.
 MOST_DATASETS = 12
 #: Charts of all data sets together begin with this; no data set's slug does, as it has no dot.
 ALL = "all"
 
 
-def charts(section: Section) -> dict[str, Chart]:
-    """Return the charts that a data set has numbers for, by name."""
+def charts(section: Section, *, few: bool = False) -> dict[str, Chart]:
+    """Return the charts that a data set has numbers for, by name; `few`: of the scores alone, for runs of many data sets."""
     from bench.figures.classes import confusion_charts, reliability_chart
-    from bench.figures.curves import learning_chart, loss_chart, time_to_score_chart
+    from bench.figures.curves import learning_chart, lines, loss_chart, time_to_score_chart
     from bench.figures.scores import heat_map, pareto_chart
 
-    found = [
-        heat_map(section), pareto_chart(section), time_to_score_chart(section), learning_chart(section),
-        loss_chart(section), *confusion_charts(section), reliability_chart(section),
-    ]  # fmt: skip
+    found = [heat_map(section), pareto_chart(section)]
+    if not few:
+        curves = lines(section)
+        found += [
+            time_to_score_chart(section, curves), learning_chart(section, curves), loss_chart(section, curves),
+            *confusion_charts(section), reliability_chart(section),
+        ]  # fmt: skip
     return {chart.name: chart for chart in found if chart is not None}
 
 
 def run_charts(report: Report) -> dict[str, Chart]:
     """Return the charts over several data sets, by name."""
     from bench.figures.curves import samples_charts
+    from bench.figures.ranks import critical_difference_chart
 
-    return {chart.name: chart for chart in samples_charts(report.sections)}
+    found = [critical_difference_chart(report.overall.ranking), *samples_charts(report.sections)]
+    return {chart.name: chart for chart in found if chart is not None}
 
 
 def draw(report: Report) -> dict[str, bytes]:
@@ -59,6 +65,22 @@ def draw(report: Report) -> dict[str, bytes]:
     return files
 
 
+#: ``<data set>-<chart>.svg``: what `draw` names its files.
+_NAMES = ("heatmap", "pareto", "time", "learning", "loss", "confusion_deep", "confusion_classical", "reliability", "ranks")
+_OURS = re.compile(rf"[A-Za-z0-9_-]+-({'|'.join(_NAMES)}|samples-[A-Za-z0-9_-]+)\.(svg|png)")
+
+
+def is_ours(name: str) -> bool:
+    """Whether a file's name is one that `draw` gives.
+
+    Examples
+    --------
+    >>> is_ours("digits-heatmap.svg"), is_ours("mine.svg")
+    (True, False)
+    """
+    return _OURS.fullmatch(name) is not None
+
+
 def left_out(report: Report) -> int:
     """Return how many data sets have no pictures."""
     return max(0, len(report.sections) - MOST_DATASETS)
@@ -71,7 +93,8 @@ def drawn(stem: str, chart: Chart, of: str) -> dict[str, bytes]:
     picture = chart.chart.properties(title=f"{of}: {chart.title[:1].lower()}{chart.title[1:]}", width=chart.file_width)
     spec = with_theme(picture.properties(autosize="pad").to_dict(validate=False), "light")
     spec["background"] = "white"
-    svg = vl_convert.vegalite_to_svg(spec, vl_version=vegalite_version(), allowed_base_urls=[])
+    text = json.dumps(spec, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")  # half a character is none
+    svg = vl_convert.vegalite_to_svg(text, vl_version=vegalite_version(), allowed_base_urls=[])
     return {f"{stem}.svg": svg.encode("utf-8"), f"{stem}.png": _smaller(vl_convert.svg_to_png(svg, scale=2))}
 
 

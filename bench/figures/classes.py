@@ -38,12 +38,16 @@ def confusion(summary: Summary) -> list[list[int]] | None:
 
 
 def _is_matrix(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) > 0
-        and all(isinstance(line, list) and len(line) == len(value) for line in value)
-        and all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for line in value for n in line)
-    )
+    """Whether a value is a square of counts."""
+    import numpy as np
+
+    if not isinstance(value, list):
+        return False
+    try:
+        array = np.array(value)
+    except ValueError:  # lines of different lengths
+        return False
+    return array.ndim == 2 and array.dtype.kind == "i" and 0 < len(array) == array.shape[1] and bool(array.min() >= 0)
 
 
 def confused(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> list[tuple[str, str, int, float]]:
@@ -87,14 +91,19 @@ def _confusion_chart(section: Section, summary: Summary, matrix: list[list[int]]
         {"true": names[i], "taken": names[j], "n": n, "share": n / max(sum(line), 1), "right": i == j,
          "words": f"{100 * n / max(sum(line), 1):.1f} % of {names[i]}", "label": str(n) if n else "",
          "ink": GREY if i == j else "#14202e"}
-        for i, line in enumerate(matrix) for j, n in enumerate(line) if n or numbered
+        for i, line in enumerate(matrix) for j, n in enumerate(line) if n
     ]  # fmt: skip
     worst = max((v["share"] for v in values if not v["right"]), default=0.0) or 1.0
     bare = {"domain": False, "ticks": False, "labelLimit": 120}
     base = layer(
         values,
-        x=alt.X("taken:N", sort=names, title="taken for", axis=alt.Axis(labelAngle=-45 if len(matrix) > 6 else 0, **bare)),
-        y=alt.Y("true:N", sort=names, title="true class", axis=alt.Axis(**bare)),
+        x=alt.X(
+            "taken:N",
+            scale=alt.Scale(domain=names),
+            title="taken for",
+            axis=alt.Axis(labelAngle=-45 if len(matrix) > 6 else 0, **bare),
+        ),
+        y=alt.Y("true:N", scale=alt.Scale(domain=names), title="true class", axis=alt.Axis(**bare)),
         tooltip=tooltips({"true": "true class", "taken": "taken for", "n": "samples", "words": "share"}),
     )
     shades = alt.Color("share:Q", scale=alt.Scale(scheme="oranges", type="sqrt", domain=[0, worst]), legend=None)

@@ -45,7 +45,7 @@ def lines(section: Section) -> list[Line]:
     """Return the curves of each model's best contestant, the best first, `MOST_LINES` at most."""
     best: dict[tuple, Summary] = {}
     for summary in section.table.cells.values():
-        if summary.mean is None or not any(curves_of(summary)):
+        if summary.mean is None or not any(row.curve and curves.points(row.curve) for row in summary.scored_rows):
             continue
         known = best.get(summary.line)
         if known is None or (summary.complete, summary.mean) > (known.complete, known.mean):
@@ -73,10 +73,9 @@ def _middle(values: Sequence[float | None], i: int) -> float | None:
     return stdlib_statistics.median(values) if i == 0 else stdlib_statistics.fmean(values)
 
 
-def time_to_score_chart(section: Section) -> Chart | None:
+def time_to_score_chart(section: Section, found: list[Line]) -> Chart | None:
     """Return how scores rise with the seconds spent: networks epoch by epoch, everything else where its one fit ends."""
 
-    found = lines(section)
     values = [v for line in found for v in (*_steps(section, line), *_end(section, line)) if v["y"] is not None]
     if not values:
         return None
@@ -154,9 +153,9 @@ def _best_of_each(found: list[dict[str, Any]], drawn: list[Line]) -> list[dict[s
     return shots
 
 
-def learning_chart(section: Section) -> Chart | None:
+def learning_chart(section: Section, found: list[Line]) -> Chart | None:
     """Return scores on the test folds by epoch."""
-    values = [v for line in lines(section) for v in _steps(section, line) if v["y"] is not None]
+    values = [v for line in found for v in _steps(section, line) if v["y"] is not None]
     if not values:
         return None
     return _by_epoch(
@@ -165,11 +164,11 @@ def learning_chart(section: Section) -> Chart | None:
     )  # fmt: skip
 
 
-def loss_chart(section: Section) -> Chart | None:
+def loss_chart(section: Section, found: list[Line]) -> Chart | None:
     """Return the training loss by epoch."""
     import altair as alt
 
-    values = [v for line in lines(section) for v in _steps(section, line) if v["loss"] is not None]
+    values = [v for line in found for v in _steps(section, line) if v["loss"] is not None]
     if not values:
         return None
     values = [{**v, "y": v["loss"], "words": f"{v['loss']:.4g}"} for v in values]

@@ -1,11 +1,11 @@
-"""Reports: what a run folder says, as a page, a Markdown table, CSV, LaTeX, JSON, or on the terminal.
+"""Reports: what a run folder, or several, say, as a page, a Markdown table, CSV, LaTeX, JSON, Parquet, or on the terminal.
 
 Everything is made from ``rows.jsonl`` and ``run.json`` alone, so a report can be made again at any time, also of an
 unfinished run, also where nothing is compiled. One `content.Report` is built, and each format only sets it.
 
-    rows.jsonl, run.json -> tables (bench.tables) -> verdict (bench.verdict) -> content.Report
+    rows.jsonl, run.json -> merging -> tables (bench.tables) -> verdict (bench.verdict) -> content.Report
                                                           -> text      table.md, LaTeX
-                                                          -> export    table.csv, JSON
+                                                          -> export    table.csv, JSON, Parquet
                                                           -> terminal  rich
                                                           -> page      report.html with bench.figures
 """
@@ -14,23 +14,27 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-FORMATS = ("html", "md", "csv", "tex", "json")
+FORMATS = ("html", "md", "csv", "tex", "json", "parquet")
+
+#: A run folder, or several whose runs are merged.
+Folders = str | Path | Sequence[str | Path]
 
 
-def render(folder: str | Path, format: str = "md", *, statistics: bool = False) -> str:
-    """Return the report of a run folder as text.
+def render(folder: Folders, format: str = "md", *, statistics: bool = False) -> str | bytes:
+    """Return the report of a run folder, or of several, as text; Parquet as bytes.
 
     Parameters
     ----------
-    folder : str or Path
-        A run folder; see `bench.store.find_run` for how to get it from an id.
-    format : {"html", "md", "csv", "tex", "json"}
+    folder : str or Path, or several
+        Run folders; see `bench.store.find_run` for how to get one from an id, `bench.report.merging` for what merging does.
+    format : {"html", "md", "csv", "tex", "json", "parquet"}
     statistics : bool
         With Wilcoxon-Holm, Bayesian tests and bootstrap, which take longer to compute and to read.
 
@@ -48,10 +52,11 @@ def render(folder: str | Path, format: str = "md", *, statistics: bool = False) 
     return _render(load(folder, statistics=statistics), format)
 
 
-def write_report(folder: str | Path, *, statistics: bool = False) -> None:
-    """Write ``table.md``, ``table.csv``, ``report.html`` and ``figures/*.svg, *.png`` into a run folder.
+def write_report(folder: Folders, into: str | Path | None = None, *, statistics: bool = False) -> None:
+    """Write ``table.md``, ``table.csv``, ``report.html`` and ``figures/*.svg, *.png`` into a run folder, or into another.
 
     Each file is replaced as a whole, so a reader never meets half of one; a failure leaves the old ones as they were.
+    Pictures of an earlier report that this one does not have are removed.
 
     Raises
     ------
@@ -63,31 +68,45 @@ def write_report(folder: str | Path, *, statistics: bool = False) -> None:
     from bench.figures import draw
     from bench.report.content import load
 
-    folder = Path(folder)
     report = load(folder, statistics=statistics)
+    folder = Path(folder if into is None else into)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, format in (("table.csv", "csv"), ("table.md", "md"), ("report.html", "html")):
-        write_atomically(folder / name, _render(report, format).encode("utf-8"))
+        write_atomically(folder / name, _render(report, format).encode("utf-8", "backslashreplace"))
     figures = draw(report)
+    if (folder / "figures").is_symlink():
+        from bench.store import StoreError
+
+        raise StoreError(f"{folder / 'figures'} is a link, so pictures would be written elsewhere: remove it")
     if figures:
         (folder / "figures").mkdir(exist_ok=True)
     for name, content in figures.items():
         write_atomically(folder / "figures" / name, content)
+    for old in _pictures(folder / "figures") - set(figures):
+        (folder / "figures" / old).unlink(missing_ok=True)
 
 
-def print_table(folder: str | Path, console: Console, *, statistics: bool = False) -> None:
-    """Print the verdict and the tables of a run folder to a terminal."""
+def _pictures(folder: Path) -> set[str]:
+    """Return the names of those files of a folder that a report may have made."""
+    from bench.figures import is_ours
+
+    return {path.name for path in folder.iterdir() if is_ours(path.name)} if folder.is_dir() else set()
+
+
+def print_table(folder: Folders, console: Console, *, statistics: bool = False) -> None:
+    """Print the verdict and the tables of a run folder, or of several, to a terminal."""
     from bench.report.content import load
     from bench.report.terminal import show
 
     show(load(folder, statistics=statistics), console)
 
 
-def choose(folder: str | Path, under: str, console: Console | None = None) -> str:
+def choose(folder: Folders, under: str, console: Console | None = None) -> str:
     """Answer which contestant is the best within limits; print it where a console is given.
 
     Parameters
     ----------
-    folder : str or Path
+    folder : str or Path, or several
     under : str
         ``"latency=1ms,memory=100MB"``; see `bench.analysis.choose`.
     console : rich.console.Console, optional
@@ -104,12 +123,12 @@ def choose(folder: str | Path, under: str, console: Console | None = None) -> st
     """
     from bench.analysis import choose as chooser
     from bench.report import blocks, terminal, text
-    from bench.store import read_run
+    from bench.report.content import merged
     from bench.tables import build_tables
     from bench.verdict import judge
 
     limits = chooser.parse(under)
-    run = read_run(folder)
+    run = merged(folder).run
     parts: list[str] = []
     for table in build_tables(run.rows, run.manifest):
         verdict = judge(table, run.manifest)
@@ -142,15 +161,15 @@ def _umask() -> int:
     return mask
 
 
-def _render(report, format: str) -> str:
+def _render(report, format: str) -> str | bytes:
     if format == "html":
         from bench.report.page import to_html
 
         return to_html(report)
-    if format in ("csv", "json"):
-        from bench.report.export import to_csv, to_json
+    if format in ("csv", "json", "parquet"):
+        from bench.report.export import to_csv, to_json, to_parquet
 
-        return {"csv": to_csv, "json": to_json}[format](report)
+        return {"csv": to_csv, "json": to_json, "parquet": to_parquet}[format](report)
     from bench.report.text import to_latex, to_markdown
 
     return {"md": to_markdown, "tex": to_latex}[format](report)

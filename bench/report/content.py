@@ -7,7 +7,7 @@ The words for a cell of a table are made here, once, so that all formats say the
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from bench.analysis import whole
 from bench.analysis.whole import Analysis, Overall
 from bench.report import blocks, profiles, published
 from bench.report.blocks import Block
+from bench.report.merging import Merged, merge
 from bench.report.profiles import StoredProfile
 from bench.report.published import Published
 from bench.statistics import CONFIDENCE, Comparison
@@ -30,6 +31,7 @@ NOTHING = "\N{EN DASH}"  # stands where no cell was planned
 
 #: what a reader sees -> where run.json may have it
 _PROVENANCE = (
+    ("Runs", ("merged_from",)),
     ("Command", ("command",)),
     ("Suite", ("suite.name", "suite")),
     ("Started", ("utc_start",)),
@@ -113,6 +115,7 @@ class Report:
     sections: tuple[Section, ...]
     provenance: tuple[tuple[str, str], ...]
     profiles: tuple[StoredProfile, ...] = ()
+    notes: tuple[str, ...] = ()  # of merged runs: what a reader must know
     overall: Overall = field(default_factory=Overall)  # over the data sets
 
     @property
@@ -142,15 +145,28 @@ class Report:
         return f"{len(self.run.rows)} cells: {parts}{unfinished}."
 
 
-def load(folder: str | Path, *, statistics: bool = False) -> Report:
-    """Read a run folder and work out everything a report says."""
-    return make(read_run(folder), profiles.read(Path(folder)), trials.read(Path(folder)), statistics=statistics)
+def load(folder: str | Path | Sequence[str | Path], *, statistics: bool = False) -> Report:
+    """Read a run folder, or several as one, and work out everything a report says."""
+    folders, found = _folders(folder), merged(folder)
+    stored = tuple(profile for f in folders for profile in profiles.read(f))
+    tried = {identity: trial for f in folders for identity, trial in trials.read(f).items()}
+    return make(found.run, stored, tried, found.notes, statistics=statistics)
+
+
+def merged(folder: str | Path | Sequence[str | Path]) -> Merged:
+    """Read a run folder, or several as one."""
+    return merge([read_run(f) for f in _folders(folder)])
+
+
+def _folders(folder: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(f) for f in ([folder] if isinstance(folder, (str, Path)) else folder)]
 
 
 def make(
     run: Run,
     stored_profiles: tuple[StoredProfile, ...] = (),
     tried: trials.Trials | None = None,
+    notes: tuple[str, ...] = (),
     *,
     statistics: bool = False,
 ) -> Report:
@@ -163,7 +179,7 @@ def make(
         replace(s, analysis=whole.of_table(s.table, s.verdict, models, statistics=statistics)) for s in sections
     )
     overall = whole.of_run([s.table for s in sections], statistics=statistics)
-    return Report(run, sections, tuple(_provenance(run.manifest)), stored_profiles, overall)
+    return Report(run, sections, tuple(_provenance(run.manifest)), stored_profiles, notes, overall)
 
 
 def _section(table: DatasetTable, manifest: Mapping[str, Any], tried: trials.Trials | None, budget: str) -> Section:
@@ -282,6 +298,8 @@ def _provenance(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             continue
         if label == "Commit" and _get(manifest, _DIRTY):
             value = f"{value} (with uncommitted changes)"
+        if label == "Runs" and isinstance(value, (list, tuple)):
+            value = ", ".join(map(str, value))
         if label == "Memory" and isinstance(value, (int, float)):
             value = f"{value / 2**30:.1f} GiB"
         yield label, _plain(value)

@@ -1,4 +1,4 @@
-"""CSV and JSON for programs: one line per contestant, every number unrounded. docs/columns.md describes the columns.
+"""CSV, JSON and Parquet for programs: one line per contestant, every number unrounded. docs/columns.md describes the columns.
 
 What was not measured is empty in CSV and absent in JSON, never zero. Text that a spreadsheet would take for a formula
 (it begins with = + - @, a tab or a line break) gets an apostrophe before it, as OWASP advises; numbers stay numbers.
@@ -11,14 +11,18 @@ import io
 import json
 from typing import Any
 
+from bench.calibration import pool
 from bench.cell import STATUSES
 from bench.report import numbers
 from bench.report.content import Report, Section
+from bench.report.published import Published
 from bench.statistics import Comparison
 from bench.tables import Summary
 from bench.tuning.summary import TuningLine
 
-CLASSIFICATION = ("accuracy_mean", "accuracy_ci_low", "accuracy_ci_high", "balanced_accuracy_mean", "log_loss_mean")
+CLASSIFICATION = (
+    "accuracy_mean", "accuracy_ci_low", "accuracy_ci_high", "balanced_accuracy_mean", "log_loss_mean", "calibration_error",
+)  # fmt: skip
 REGRESSION = ("r2_mean", "r2_ci_low", "r2_ci_high", "rmse_mean", "mae_mean")
 TIMES = (
     "time_import_s", "time_warmup_s", "time_features_s", "time_tune_s", "time_fit_s", "time_predict_s",
@@ -75,6 +79,8 @@ def _record(section: Section, summary: Summary, rank: int | None, notes: dict[in
         **{f"n_{status}": summary.statuses.get(status, 0) for status in STATUSES},
         "footnotes": " ".join(f"[{n}] {notes[n]}" for n in summary.footnotes) or None,
     }
+    if (calibration := pool(row.calibration for row in summary.scored_rows)) is not None:
+        values["calibration_error"] = calibration.ece
     if interval is not None:
         values |= {f"{metric}_ci_low": interval.low, f"{metric}_ci_high": interval.high}
     if (behind := verdict.comparisons.get(summary.key)) is not None:
@@ -114,6 +120,32 @@ def neutralize(text: str) -> str:
     return f"'{line}" if text[:1] in ("\t", "\r", "\n") or line.lstrip()[:1] in ("=", "+", "-", "@") else line
 
 
+def to_parquet(report: Report) -> bytes:
+    """Return the long table with types: text as it is, numbers as numbers, what was not measured as null."""
+    import pyarrow
+    from pyarrow import parquet
+
+    found = records(report)
+    fields = [pyarrow.field(name, _arrow_type(pyarrow, name)) for name in COLUMNS]
+    table = pyarrow.table({f.name: pyarrow.array([r.get(f.name) for r in found], f.type) for f in fields})
+    out = io.BytesIO()
+    parquet.write_table(table.replace_schema_metadata({"run_id": _plain_text(report.run.run_id)}), out)
+    return out.getvalue()
+
+
+def _arrow_type(pyarrow: Any, name: str) -> Any:
+    if name in ("dataset", "feature_set", "model", "family", "backend", "footnotes"):
+        return pyarrow.string()
+    if name in ("best", "distinguishable_from_best"):
+        return pyarrow.bool_()
+    whole = name in ("n", "threads", "rank") or name.startswith("n_") or name.endswith("_bytes")
+    return pyarrow.int64() if whole else pyarrow.float64()
+
+
+def _plain_text(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def to_json(report: Report) -> str:
     """Return run, provenance, verdicts and contestants as JSON."""
     by_dataset: dict[str, list[dict[str, Any]]] = {}
@@ -124,6 +156,7 @@ def to_json(report: Report) -> str:
         "schema_version": report.run.manifest.get("schema_version"),
         "provenance": dict(report.provenance),
         "counts": report.counts,
+        **({"notes": list(report.notes)} if report.notes else {}),
         "datasets": [
             {
                 "dataset": section.dataset,
@@ -134,6 +167,7 @@ def to_json(report: Report) -> str:
                 "contestants": by_dataset.get(section.dataset, []),
                 **({"statistics": found} if (found := numbers.of_section(section)) else {}),
                 **({"tuning": [_tuning(line) for line in section.tuning]} if section.tuning else {}),
+                **({"published": _published(section.published)} if section.published else {}),
                 "footnotes": {str(note.number): note.text for note in section.table.footnotes},
                 "warnings": list(section.table.warnings),
             }
@@ -142,6 +176,13 @@ def to_json(report: Report) -> str:
         **({"statistics": found} if (found := numbers.of_run(report.overall)) else {}),
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _published(found: Published) -> dict[str, Any]:
+    """Return the scores of others alone: ours stand among the contestants."""
+    theirs = [s for s in found.scores if not s.is_ours]
+    keys = ("model", "value", "metric", "source")
+    return {"legend": found.legend, "scores": [{key: getattr(s, key) for key in keys} for s in theirs]}
 
 
 def _verdict(section: Section) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from bench.tuning.summary import params_words
 
 #: Cells that are stored together.
 CHUNK = 100
-#: What the folds of a whole page may take, compressed. A row takes some 60 to 100 bytes.
-MOST_BYTES = 4_000_000
+#: What the folds of a whole page may take, compressed. A row takes some 80 to 150 bytes.
+MOST_BYTES = 3_000_000
 #: Not among the fields of a fold: said once for the cell, or drawn as a chart.
 ELSEWHERE = {
     "dataset", "feature_set", "model", "backend", "threads", "family", "schema_version", "run_id", "curve", "confusion",
@@ -107,7 +107,9 @@ def measured(row: Row) -> Iterator[tuple[str, Any]]:
 
 
 def _flat(name: str, value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and depth < 3:
+    if type(value) is float or type(value) is int:  # most are: the other questions cost more
+        yield name, _short(value)
+    elif isinstance(value, Mapping) and depth < 3:
         for key, part in value.items():
             yield from _flat(f"{name}.{key}", part, depth + 1)
     elif isinstance(value, bool) or value is None:

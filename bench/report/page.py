@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.calibration import pool
-from bench.figures import charts, run_charts, slugs
+from bench.figures import MOST_DATASETS, charts, left_out, run_charts, slugs
 from bench.figures.chart import Chart
 from bench.figures.classes import class_names
 from bench.figures.scores import kind, shade
@@ -46,6 +46,7 @@ MEASURES = {
     "peak_memory_bytes": ("peak memory", "MB", 1e-6, 0, False),
 }
 #: Where a fold of a page of this many cells is looked for: rows.jsonl of the run.
+FEW_CHARTS = "The last {n} data sets have the charts of their scores alone; the first {most} have all, with pictures."
 LEFT_OUT = "The folds of {n} contestants are left out, as the page keeps {limit:.0f} MB of them at most; rows.jsonl holds all."
 
 
@@ -67,8 +68,14 @@ def to_html(report: Report) -> str:
         views=views,
         overall=overall,
         published_header=PUBLISHED_HEADER,
-        left_out=LEFT_OUT.format(n=n_left_out, limit=folds.MOST_BYTES / 1e6) if n_left_out else "",
+        left_out=_left_out(n_left_out, left_out(report)),
     )
+
+
+def _left_out(n_contestants: int, n_datasets: int) -> list[str]:
+    """Return what a page does not hold, in sentences."""
+    found = [LEFT_OUT.format(n=n_contestants, limit=folds.MOST_BYTES / 1e6)] if n_contestants else []
+    return found + ([FEW_CHARTS.format(n=n_datasets, most=MOST_DATASETS)] if n_datasets else [])
 
 
 def _add_folds(report: Report, views: list[dict[str, Any]], blocks: shell.Blocks) -> int:
@@ -120,7 +127,7 @@ def _view(section: Section, slug: str, i: int, blocks: shell.Blocks) -> dict[str
         "measures": [(m, MEASURES[m][0]) for m in measured],
         "tuning_header": TUNING_HEADER,
         "tuning": [(tuning_cells(line), line.chosen, places[line.tuned.key]) for line in section.tuning],
-        "charts": _chart_views(f"charts-{i}", charts(section), blocks),
+        "charts": _chart_views(f"charts-{i}", charts(section, few=i >= MOST_DATASETS), blocks),
         "summaries": summaries,
         "data": {
             "dataset": table.dataset,

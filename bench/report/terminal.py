@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from bench.report import each
 from bench.report.blocks import Block
 from bench.report.content import (
     BEST,
@@ -21,17 +22,24 @@ from bench.report.content import (
     score_text,
     tuning_cells,
 )
+from bench.report.published import HEADER as PUBLISHED_HEADER
+from bench.report.published import Published
 from bench.tables import Summary
 from bench.verdict import seconds
 
 #: for terminals that are not UTF-8
-_ASCII = str.maketrans({"±": "+", "≈": "~", "\N{EN DASH}": "-", "\N{MINUS SIGN}": "-", "²": "2", "…": ".", "·": "-"})
+_ASCII = str.maketrans(
+    {"±": "+", "≈": "~", "\N{EN DASH}": "-", "\N{MINUS SIGN}": "-", "²": "2", "…": ".", "·": "-"}
+    | dict(zip(each.BARS, "_.:-=+*#", strict=True))
+)
 _NARROWEST_NAME = 14
 
 
 def show(report: Report, console: Console) -> None:
     """Print the whole report to a console, at its width."""
     _say(console, report.summary, "dim")
+    for note in report.notes:
+        _say(console, f"Note: {note}", "yellow")
     for section in report.sections:
         _show_section(section, console)
     for block in report.blocks:
@@ -54,10 +62,13 @@ def _show_section(section: Section, console: Console) -> None:
     unit, scale = _time_unit(section)
     _blocks(section, console, [lambda s: _time(s, scale)])
     _say(console, f"{unit} to fit / to predict the test fold (median over folds); {table.threads_note}", "dim")
+    _show_each(section, console)
     for note in table.footnotes:
         _say(console, f"[{note.number}] {note.text}", "dim")
     for warning in table.warnings:
         _say(console, f"Note: {warning}", "yellow")
+    if section.published:
+        _show_published(section.published, console)
     for block in section.blocks:
         if block.on_terminal:
             show_block(block, console)
@@ -83,6 +94,45 @@ def show_block(block: Block, console: Console) -> None:
         grid.add_column(_fit(Text(name), console), **(first if i == 0 else {"justify": "right", "min_width": width}))
     for line in block.lines:
         grid.add_row(*(_fit(Text(cell), console) for cell in line))
+    console.print(grid)
+
+
+def _show_each(section: Section, console: Console) -> None:
+    """Print each model at its best, with sparklines; columns that nothing was measured for are left out."""
+    lines = each.lines(section)
+    if not lines:
+        return
+    console.print()
+    shown = [i for i in range(len(each.HEADER)) if any(line[i] for line in lines)]
+    _grid([each.HEADER[i] for i in shown], [[line[i] for i in shown] for line in lines], console)
+    _say(console, each.LEGEND, "dim")
+
+
+#: Published scores that a terminal shows, the best; the other formats show all.
+MOST_PUBLISHED = 8
+
+
+def _show_published(found: Published, console: Console) -> None:
+    console.print()
+    theirs = [s for s in found.scores if not s.is_ours][:MOST_PUBLISHED]
+    shown = [s for s in found.scores if s.is_ours or s in theirs]
+    _grid(PUBLISHED_HEADER, [found.words(score) for score in shown], console)
+    more = sum(not s.is_ours for s in found.scores) - len(theirs)
+    _say(console, found.legend + (f" {more} lower published scores are in the other formats." if more else ""), "dim")
+    for i, source in enumerate(found.sources, start=1):
+        if any(s.source == source for s in theirs):
+            _say(console, f"[{i}] {source}", "dim")
+
+
+def _grid(header: Sequence[str], lines: Sequence[Sequence[str]], console: Console) -> None:
+    """Print a table whose first two columns are text, as wide as there is room."""
+    grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    for i, name in enumerate(header):
+        left = {"no_wrap": True, "overflow": "ellipsis", "min_width": 8}
+        right = {"justify": "left" if name in ("folds", "epochs") else "right", "no_wrap": True}
+        grid.add_column(_fit(Text(name), console), **(left if i < 2 else right))
+    for line in lines:
+        grid.add_row(*(_fit(Text(text), console) for text in line))
     console.print(grid)
 
 

@@ -16,6 +16,9 @@ from bench.report.content import (
     score_text,
     tuning_cells,
 )
+from bench.report.each import CALIBRATION_HEADER, CALIBRATION_LEGEND, calibration_lines
+from bench.report.published import HEADER as PUBLISHED_HEADER
+from bench.report.published import Published
 from bench.tables import Summary
 from bench.verdict import seconds
 
@@ -26,6 +29,7 @@ BESIDE = "Seconds stand beside (median over folds: to fit, to predict the test f
 def to_markdown(report: Report) -> str:
     """Return the report as GitHub-flavoured Markdown that also reads well as plain text."""
     parts = [f"# {escape_markdown(report.title)}", escape_markdown(report.summary)]
+    parts += [f"> {escape_markdown(note)}" for note in report.notes]
     for section in report.sections:
         parts += _markdown_section(section)
     for block in report.blocks:
@@ -55,9 +59,35 @@ def _markdown_section(section: Section) -> list[str]:
     notes = [f"- [{note.number}] {escape_markdown(note.text)}" for note in table.footnotes]
     notes += [f"- {escape_markdown(text)}" for text in table.warnings]
     parts += ["\n".join(notes)] if notes else []
+    parts += _markdown_calibration(section) + _markdown_published(section)
     for block in section.blocks:
         parts += markdown_block(block)
     return [*parts, *_markdown_tuning(section)] if section.tuning else parts
+
+
+def _markdown_calibration(section: Section) -> list[str]:
+    lines = calibration_lines(section)
+    if not lines:
+        return []
+    cells = [[escape_markdown(text) for text in line] for line in lines]
+    return ["### Calibration", CALIBRATION_LEGEND, _markdown_table(CALIBRATION_HEADER, cells)]
+
+
+def _markdown_published(section: Section) -> list[str]:
+    """Scores of others, marked as such, with ours among them."""
+    found = section.published
+    if found is None:
+        return []
+    cells = [[escape_markdown(text) for text in _last_first(found.words(score))] for score in found.scores]
+    sources = [f"- [{i}] {escape_markdown(source)}" for i, source in enumerate(found.sources, start=1)]
+    table = _markdown_table(_last_first(PUBLISHED_HEADER), cells)
+    return ["### Beside published scores", escape_markdown(found.legend), table, "\n".join(sources)]
+
+
+def _last_first(cells: Sequence[str]) -> list[str]:
+    """The model first: Markdown's tables begin with what a line is about."""
+    whose, model, *rest = cells
+    return [model, whose, *rest]
 
 
 def markdown_block(block: Block, level: int = 3) -> list[str]:
@@ -161,7 +191,12 @@ def escape_latex(text: str) -> str:
 def to_latex(report: Report) -> str:
     r"""Return one ``table`` per data set for ``\input``; it needs the package booktabs."""
     parts = ["% needs \\usepackage{booktabs}; made by depthbench report " + _comment(report.run.run_id)]
-    parts += [_latex_table(section) for section in report.sections]
+    for section in report.sections:
+        parts.append(_latex_table(section))
+        if section.tuning:
+            parts.append(_latex_tuning(section))
+        if section.published:
+            parts.append(_latex_published(section.published, section.dataset))
     return "\n\n".join(parts) + "\n"
 
 
@@ -182,12 +217,31 @@ def _latex_table(section: Section) -> str:
     caption = (
         f"{section.dataset}: {section.verdict.headline} {section.legend}; bold: best; ≈: not distinguishable from it."
     )
+    return _latex_float(caption, "l" + "r" * (len(header) - 1), header, body, notes)
+
+
+def _latex_tuning(section: Section) -> str:
+    """Default and tuned side by side."""
+    body = [_latex_line(cells[:1], [escape_latex(c) for c in cells[1:]]) for cells in map(tuning_cells, section.tuning)]
+    caption = f"{section.dataset}: tuning. {section.tuning_legend}"
+    return _latex_float(caption, "ll" + "r" * (len(TUNING_HEADER) - 2), TUNING_HEADER, body, ())
+
+
+def _latex_published(found: Published, dataset: str) -> str:
+    lines = [_last_first(found.words(score)) for score in found.scores]
+    body = [_latex_line(cells[:1], [escape_latex(c) for c in cells[1:]]) for cells in lines]
+    notes = [f"[{i}] {source}" for i, source in enumerate(found.sources, start=1)]
+    caption = f"{dataset}: beside published scores. {found.legend}"
+    return _latex_float(caption, "llrr", _last_first(PUBLISHED_HEADER), body, notes)
+
+
+def _latex_float(caption: str, columns: str, header: Sequence[str], body: Sequence[str], notes: Sequence[str]) -> str:
     return "\n".join(
         [
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{escape_latex(caption)}}}",
-            rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             " & ".join(escape_latex(name) for name in header) + r" \\",
             r"\midrule",

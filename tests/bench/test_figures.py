@@ -182,7 +182,7 @@ def test_epochs_that_not_all_folds_came_to_are_left_out(rich_report):
 
 
 @pytest.mark.parametrize(
-    "value", [3, [], [[1]], [[1, 2]], [[1, 2], [3]], [["1", 2], [3, 4]], [[-1, 2], [3, 4]], [[True, 1], [1, 1]]]
+    "value", [3, [], [[1]], [[1, 2]], [[1, 2], [3]], [["1", 2], [3, 4]], [[-1, 2], [3, 4]], [[0.5, 1], [1, 1]]]
 )
 def test_a_damaged_confusion_matrix_is_passed_over(rich_report, value):
     report = rich_report("accuracy")

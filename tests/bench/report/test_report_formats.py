@@ -209,7 +209,7 @@ def test_the_terminal_keeps_its_width(run_folder, width):
 
 def test_at_80_columns_five_feature_sets_stand_side_by_side(run_folder):
     header = [line for line in printed(run_folder).splitlines() if line.startswith("model")]
-    assert len(header) == 2  # one block of scores, one of times
+    assert len(header) == 3  # one block of scores, one of times, and each model at its best
     assert all(name in header[0] for name in ("raw", "standardized", "pca", "hog", "learned"))
 
 
@@ -292,7 +292,7 @@ def test_no_rows_says_so(make_run, tmp_path):
 
 
 def test_an_unknown_format_lists_those_there_are(run_folder):
-    with pytest.raises(ValueError, match="html, md, csv, tex, json"):
+    with pytest.raises(ValueError, match="html, md, csv, tex, json, parquet"):
         report.render(run_folder, "pdf")
 
 
