@@ -242,3 +242,95 @@ def test_a_phone_scrolls_only_the_table(opened, page):
 def test_names_that_look_like_markup_are_text(opened):
     assert any(name.startswith("</script>") for name in models(opened))
     assert opened.run("document.querySelectorAll('main img').length") == 0
+
+
+# -- a run of networks with curves, confusions and probabilities, on two data sets
+
+
+@pytest.fixture(scope="module")
+def rich_page(make_run, tmp_path_factory):
+    few = {"lda": ("classical", 95.0, 0.1), "knn": ("classical", 97.0, 0.01), "mlp_100": ("deep", 98.0, 0.2)}
+    run = make_run(models=few, features={"raw": 0.0})
+    bins = [[9, 100, 0.62, 0.5], [14, 259, 0.98, 1.0]]
+    curve = {"epoch": [1, 2, 4], "time_s": [0.05, 0.1, 0.2], "loss": [2.0, 1.0, 0.5], "score": [0.5, 0.7, 0.9]}
+    batches = [{"batch": 1, "n": 3, "p50_s": 1e-4, "samples_s": [1e-4, 2e-4]}]
+    more = {"confusion": [[170, 5], [4, 180]], "calibration": {"n_bins": 15, "ece": 0.02, "bins": bins}, "cpu_fit_s": 0.125}
+    rows = [replace(r, **more, curve=curve if r.family == "deep" else None, predict_batches=batches) for r in run.rows]
+    run.rows[:] = [replace(r, dataset=name) for name in ("wine", "iris") for r in rows]
+    run.manifest["datasets"] = {"wine": {"classes": ["<b>red</b>", "white"]}}
+    folder = run.write(tmp_path_factory.mktemp("rich") / "run")
+    write_report(folder)
+    return folder / "report.html"
+
+
+@pytest.fixture
+def rich(browser, rich_page):
+    browser.problems.clear()
+    browser.requests.clear()
+    browser.open(rich_page)
+    yield browser
+    assert browser.problems == []
+    assert [url for url in browser.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_every_chart_is_drawn_and_has_its_numbers(rich):
+    names = rich.run("[...document.querySelectorAll('[data-section=\"0\"] .chart')].map(n => n.dataset.chart)")
+    curves = ["time", "learning", "loss"]
+    assert names == ["heatmap", "pareto", *curves, "confusion_deep", "confusion_classical", "reliability"]
+    n = rich.run("document.querySelectorAll('.chart').length")
+    assert n == 2 * len(names) + 1  # and the mean ranks
+    for i in range(n):
+        rich.run(f"document.querySelectorAll('.chart')[{i}].scrollIntoView({{behavior: 'instant'}})")
+        rich.wait_for(f"document.querySelectorAll('.chart')[{i}].querySelector('svg') !== null")
+    rich.run("document.querySelectorAll('.numbers').forEach(d => { d.open = true; })")
+    rich.wait_for(f"document.querySelectorAll('.numbers tbody').length === {n}")
+    assert rich.run("[...document.querySelectorAll('.numbers tbody')].every(t => t.rows.length > 0)")
+    assert rich.run("document.querySelectorAll('main b:not(caption b)').length") == 0  # a class named <b>red</b> is text
+
+
+def test_a_cell_opens_to_its_ledger_raw_samples_and_mistakes(rich):
+    rich.run("document.querySelectorAll('.scores td.cell .open')[2].click()")
+    rich.wait_for("document.querySelector('dialog').open")
+    text = rich.run("document.querySelector('#drill-body').textContent")
+    for part in ("The ledger", "cpu fit, s", "0.13", "predict batches 1 p50, s", "taken for", "<b>red</b>", "SHA-256"):
+        assert part in text, part
+    assert rich.run("document.querySelectorAll('#drill-body .strip i').length") >= 5
+
+
+def test_what_scrolls_can_be_reached_by_keyboard_and_has_a_name(rich):
+    scrolling = "[...document.querySelectorAll('.scroll')]"
+    assert rich.run(f"{scrolling}.every(n => n.tabIndex === 0 && (n.getAttribute('aria-label') || '').length > 5)")
+    assert rich.run("[...document.querySelectorAll('.chart')].every(n => n.getAttribute('role') === 'img')")
+    assert rich.run("[...document.querySelectorAll('input, select')].every(n => n.closest('label') !== null)")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_has_contrast(rich, rich_page, theme):
+    """WCAG 2.1, 1.4.3: 4.5 to 1 for text; of the colours that the page names, on its paper and on its cards."""
+    rich.open(rich_page, theme=theme)
+    names = ("ink", "faint", "accent", "alarm")
+    values = rich.run(
+        "(() => { const s = getComputedStyle(document.documentElement);"
+        f" return Object.fromEntries({[*names, 'paper', 'card']}.map(n => [n, s.getPropertyValue('--' + n).trim()])); }})()"
+    )
+
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    for name in names:
+        for paper in ("paper", "card"):
+            pair = sorted((luminance(values[name]), luminance(values[paper])))
+            assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5, (name, paper, values)
+
+
+def test_folds_that_were_left_out_are_said(browser, make_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.report.folds.MOST_BYTES", 10)
+    folder = make_run(models={"lda": ("classical", 95.0, 0.1)}, features={"raw": 0.0}).write(tmp_path / "run")
+    write_report(folder)
+    browser.open(folder / "report.html")
+    assert "are left out" in browser.run("document.querySelector('.made').textContent")
+    browser.run("document.querySelector('.scores td.cell .open').click()")
+    browser.wait_for("document.querySelector('dialog').open")
+    assert "rows.jsonl holds them" in browser.run("document.querySelector('#drill-body').textContent")
