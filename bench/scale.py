@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -139,7 +140,8 @@ def measure_run(folder: Path, n_cells: int) -> dict[str, float]:
         appending.AppendedFile.append, os.fsync = append, fsync
     if code != runs.DONE:
         raise SystemExit(f"the run ended with code {code}")
-    rows = [json.loads(line) for line in (folder / "large" / "rows.jsonl").read_bytes().splitlines()[-len(moments) :]]
+    with open(folder / "large" / "rows.jsonl", "rb") as f:
+        rows = [json.loads(line) for line in deque(f, maxlen=len(moments))]
     # from one row to the next, of cells in the middle of a fold whose model does nothing: no spawn, no features
     own = [
         b - a for a, b, row in zip(moments, moments[1:], rows[1:], strict=False) if row["model"] == MODELS[-1] and row["fold"]
