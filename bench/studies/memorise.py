@@ -35,6 +35,8 @@ MODELS = {
     NETWORK: Variant("models:ConvNetClassifier", {"architecture": TOKENS, **_FREE}),
 }
 DEEP = ("mlp", NETWORK)
+#: No more lines than there are colours to tell them apart; the tables have all.
+NOT_DRAWN = ("decision tree",)
 #: The share of labels that the second half of the verdict looks at, and what counts as memorised.
 NOISE, MEMORISED = 0.4, 0.9
 
@@ -50,7 +52,8 @@ def measure(ctx: Context) -> Measurements:
     ]
     curve = ctx.map("epochs", lambda i: _followed(folds[i], s["epochs"]), range(len(folds)))
     neighbours = ctx.map("neighbours", lambda i: _neighbours(folds[i], s["epochs"]), range(len(folds)))
-    pictures = next((n["pictures"] for n in neighbours if n["pictures"]), [])
+    shown = [n["pictures"] for n in neighbours if n["pictures"]]
+    pictures = [[p for rows in shown for p in rows[line]][:8] for line in (0, 1)] if shown else []
     return {
         "dataset": s["dataset"],
         "n_classes": len(folds[0].data.classes),
@@ -187,7 +190,7 @@ def verdict(m: Measurements) -> Verdict:
     words = {findings.SUPPORTED: "so it can memorise", findings.REFUTED: "so it cannot memorise them all"}
     so = words.get(able, "nearly all or most of them")
     answer = (
-        f"A network fits {findings.plus_minus(memorised)} % of {m['rows'][0]['n_train']} labels drawn at random, {so}, which "
+        f"A network fits {findings.plus_minus(memorised)} % of {m['rows'][0]['n_train']:,} labels drawn at random, {so}, which "
         f"helps it to nothing on new images ({findings.percent(chance.mean)}, chance is "
         f"{findings.percent(1 / m['n_classes'], 0)}); trained the same way on true labels it gets "
         f"{findings.percent(true.mean)} of new images right, and {right} of the {other} whose nearest training image shows "
@@ -247,7 +250,7 @@ def figures(m: Measurements) -> list[Figure]:
     """Return accuracy against false labels, the epochs of the network, and pictures."""
     shares, models = findings.values(m["rows"], "share"), findings.values(m["rows"], "model")
     drawn, fitted = [], []
-    for model in models:
+    for model in (name for name in models if name not in NOT_DRAWN):
         for share in shares:
             i = findings.mean_of(_of(m, model, share))
             drawn.append({"model": model, "share": share, "accuracy": i.mean})
@@ -270,10 +273,10 @@ def figures(m: Measurements) -> list[Figure]:
     best = max((e for e in epochs if e["what"] == words["accuracy"]), key=lambda e: e["share"])
     last = [e for e in epochs if e["what"] == words["accuracy"]][-1]
     found = [
-        Figure("noise", "False labels: learned all the same",
+        Figure("noise", "New images, when training labels are false",
                "Accuracy of each model on new images as more of the training labels are drawn at random. A line above that of "
                f"the nearest image belongs to a model that did more than remember. Convnet: {_series(drawn)}.", lines),
-        Figure("memory", "False labels: memorised",
+        Figure("memory", "Training labels repeated, false ones included",
                "Accuracy of each model on its own training labels, false ones included, as more of them are drawn at random: "
                f"a line that stays at the top belongs to a model that can memorise anything. Convnet: {_series(fitted)}.",
                train),

@@ -243,7 +243,7 @@ def figures(m: Measurements) -> list[Figure]:
                            y_order=findings.values(m["rows"], "model"))),
         Figure("noise", "A signal buried under noise",
                f"Accuracy of each model as columns of pure noise are put beside the {m['n_columns']} pixels, with its 95 % "
-               "interval; a line that falls belongs to a model that cannot tell signal from noise.",
+               "interval; a line that falls belongs to a model that noise misleads.",
                charts.lines(noise, charts.axis("n", "columns of noise", kind="O", sort=columns),
                             charts.axis("accuracy", "accuracy", percent=True), "model", low="low", high="high")),
         Figure("permutation", "The same pixels in another order",
