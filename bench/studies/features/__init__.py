@@ -301,7 +301,7 @@ STUDY = Study(
     presets={
         "XS": {"dataset": "digits@S", "network": "conv16_32", "heads": ["nearest_centroid", LINEAR, KERNEL],
                "features": ["raw", "hog", "learned"], "folds": 3, "noise": [64]},
-        "S": {"dataset": "digits", "network": "conv16_32", "features": list(FEATURES), "folds": 4, "noise": [64, 512],
+        "S": {"dataset": "digits", "network": "conv16_32", "features": list(FEATURES), "folds": 3, "noise": [64, 512],
               "heads": [FEWER_TREES.format(h) if h in FORESTS else h for h in HEADS if h != "hist_gradient_boosting"]},
         "M": {"dataset": "fashion_mnist@S", "network": "lenet5", "heads": list(HEADS), "features": list(FEATURES), "folds": 3,
               "noise": [784, 3136]},
