@@ -148,18 +148,16 @@ def cpu_seconds_of_living(pids: Iterable[int]) -> float:
     return total
 
 
-def kill_tree(pid: int, mark: str | None = None) -> None:
-    """End a process, what it started, and what of that has detached itself.
+def kill_tree(pid: int) -> None:
+    """End a process and what it started, as far as it is still below it; `kill_marked` ends the rest.
 
     Its process group goes in one call, from which no fork escapes. Whatever left the group is stopped before it is
-    killed, so that it starts nothing meanwhile, and looked for again until nothing is found.
+    killed, so that it starts nothing meanwhile.
 
     Parameters
     ----------
     pid : int
-        The leader of a process group.
-    mark : str, optional
-        What `MARK` holds in the environment of the process and of all it started.
+        The leader of a process group, not yet waited for: afterwards its number may be somebody else's.
     """
     outside = set(descendants(pid))
     _signal(outside, signal.SIGSTOP)
@@ -167,16 +165,18 @@ def kill_tree(pid: int, mark: str | None = None) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
     _signal(outside, signal.SIGKILL)
+
+
+def kill_marked(mark: str) -> None:
+    """End what has this mark in its environment, wherever it has detached itself to, until nothing has it."""
     end = time.monotonic() + KILL_FOR_S
-    while mark is not None and time.monotonic() < end:
+    found = True
+    while found and time.monotonic() < end:
         found = False
         for process in marked(mark):  # killed as it is found: one that goes on forking is gone a moment later
-            if process != pid:
-                _signal([process], signal.SIGSTOP)
-                _signal([process], signal.SIGKILL)
-                found = True
-        if not found:
-            return
+            _signal([process], signal.SIGSTOP)
+            _signal([process], signal.SIGKILL)
+            found = True
 
 
 def _signal(pids: Iterable[int], number: int) -> None:

@@ -102,8 +102,10 @@ class Worker:
 
     def kill(self) -> None:
         """End it and all it started, at once."""
-        processes.kill_tree(self.pid, self._mark)
-        self._process.wait()
+        if self._process.returncode is None:
+            processes.kill_tree(self.pid)
+            self._process.wait()
+        processes.kill_marked(self._mark)
         self._close()
 
     def stop(self) -> None:
