@@ -249,7 +249,7 @@ STUDY = Study(
     presets={
         "XS": {"dataset": "digits@S", "pair": [3, 8], "folds": 3, "convnet": "bench.studies.centroid:tiny"},
         "S": {"dataset": "digits", "pair": [3, 8], "folds": 10, "convnet": "conv16_32"},
-        "M": {"dataset": "cats_vs_dogs", "pair": [0, 1], "folds": 3, "convnet": "lenet5"},
+        "M": {"dataset": "cats_vs_dogs@S", "pair": [0, 1], "folds": 3, "convnet": "lenet5"},
         "L": {"dataset": "cats_vs_dogs", "pair": [0, 1], "folds": 5, "convnet": "vgg_small_bn"},
     },
     measure=measure,
