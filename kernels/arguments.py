@@ -67,6 +67,24 @@ def indices(name: str, value: Any, shape: tuple[int, ...], n: int) -> np.ndarray
     return value.astype(np.int32)
 
 
+def integers(name: str, value: Any, shape: tuple[int | None, ...], below: int) -> np.ndarray:
+    """Return integers in 0..below-1 as C-contiguous int64; None in `shape` stands for any extent."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name} must be a numpy.ndarray of integers, got {type(value).__name__}")
+    _refuse_masked(name, value)
+    if value.dtype.kind not in "iu":
+        raise TypeError(f"{name} must have an integer dtype, got {value.dtype}")
+    fits = value.ndim == len(shape) and all(s in (None, n) for s, n in zip(shape, value.shape, strict=True))
+    if not fits:
+        wanted = str(shape).replace("None", "any")
+        raise ValueError(f"{name} must have shape {wanted}, got {value.shape}")
+    if value.size and (int(value.min()) < 0 or int(value.max()) >= below):
+        value = np.asarray(value)
+        at = tuple(int(i) for i in np.argwhere((value < 0) | (value >= below))[0])
+        raise ValueError(f"{name} must lie in 0..{below - 1}, got {value[at]} at {at}")
+    return contiguous(np.ascontiguousarray(value, dtype=np.int64))
+
+
 def contiguous(value: np.ndarray) -> np.ndarray:
     """Return `value`, or a C-contiguous, aligned copy of it where it is not so already."""
     if value.flags.c_contiguous and value.flags.aligned:

@@ -78,6 +78,12 @@ _TALL = (
     ("skinny_10x84_ta_tb", 84, 128, 10, "ab"), ("wide_84x10_tb", 128, 10, 84, "b"), ("row_784x256", 1, 784, 256, ""),
     ("column_784x10", 784, 32, 10, ""),
 )  # fmt: skip
+#: (texts, words of the longest, words there are, length of a word's vector) of each preset.
+_PRESET_TEXTS = {
+    "S": ((32, 20, 500, 16), (64, 30, 2000, 50)),
+    "M": ((64, 60, 20_000, 50), (128, 60, 20_000, 64), (128, 60, 20_000, 300)),
+    "L": ((256, 250, 100_000, 100), (256, 250, 100_000, 300)),
+}
 #: Square matrix products of each preset.
 _PRESET_SQUARES = {"S": (64, 128), "M": (256, 384, 512, 768, 1024, 1536, 2048), "L": (4096,)}
 
@@ -214,6 +220,22 @@ def norm_builds(shape: tuple[int, ...], *, offset: float = 1.0, activation: str 
     }
 
 
+def embedding_builds(n: int, steps: int, n_rows: int, width: int, *, least: int = 0) -> dict[str, Build]:
+    """Build the two kernels of an embedding: `n` texts of `least` to `steps` words, a few of them frequent, as words are."""
+
+    def texts(rng):
+        """Indices that lie the denser the lower they are, padded with 0, and lengths."""
+        lengths = rng.integers(least, steps + 1, n)
+        indices = (rng.random((n, steps)) ** 3 * n_rows).astype(np.int64)
+        indices[np.arange(steps) >= lengths[:, None]] = 0
+        return indices, lengths.astype(np.int64)
+
+    return {
+        "embedding_mean": lambda r, t: ((_normal(r, t, n_rows, width), *texts(r)), {}),
+        "embedding_mean_backward": lambda r, t: ((_normal(r, t, n, width), *texts(r), n_rows), {}),
+    }
+
+
 def softmax_build(n: int, classes: int, label_dtype: Any = np.int64) -> Build:
     """Build a cross-entropy of `n` rows."""
     return lambda rng, dtype: (
@@ -305,6 +327,10 @@ def _preset(preset: str) -> dict[str, tuple[Case, ...]]:
         for name, m, k, n, transposed in _TALL:
             build = gemm_build(m, k, n, transpose_a="a" in transposed, transpose_b="b" in transposed)
             found["gemm", name] = Case("gemm", name, build)
+    for sizes in _PRESET_TEXTS[preset]:
+        for kernel, build in embedding_builds(*sizes, least=1).items():
+            name = "{}x{}x{}x{}".format(*sizes)
+            found[kernel, name] = Case(kernel, name, build)
     for network, batch in _PRESET_NETWORKS[preset]:
         for kernel, name, build in _network_cases(network, batch):
             found[kernel, name] = Case(kernel, name, build)  # an optimizer does not see the batch: once per network

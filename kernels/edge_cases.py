@@ -20,6 +20,7 @@ from kernels.cases import (
     bias_build,
     conv_builds,
     elementwise_builds,
+    embedding_builds,
     gemm_build,
     norm_builds,
     pool_builds,
@@ -297,6 +298,33 @@ _NORM = (
     ((5,), {}),
 )
 
+#: Texts, words of the longest, words there are, length of a vector: around a line of vectors; one word; nothing at all.
+_TEXTS = (
+    (1, 1, 1, 1), (2, 3, 5, 7), (5, 4, 1, 3), (7, 9, 31, 16), (3, 40, 11, 33), (13, 6, 97, 64), (4, 5, 6, 67), (2, 300, 3, 131),
+    (11, 17, 64, 150), (0, 5, 4, 3), (5, 0, 4, 3), (3, 0, 0, 2), (0, 0, 0, 0), (4, 3, 5, 0),
+)  # fmt: skip
+
+
+def _bags(*texts, n_rows: int = 5, width: int = 9, dtype: type = np.int64, special: bool = False) -> dict[str, Build]:
+    """Texts given word by word; with `special`, row 2 of the table (text 2 of the gradient) is not finite."""
+    steps = max(map(len, texts))
+
+    def arguments(rng):
+        indices = np.array([[*words, *[0] * (steps - len(words))] for words in texts], dtype)
+        return indices, np.array([len(words) for words in texts], dtype)
+
+    def floats(rng, t, n):
+        x = rng.standard_normal((n, width)).astype(t)
+        if special:
+            x[2, :3] = np.nan, np.inf, -np.inf
+        return x
+
+    return {
+        "embedding_mean": lambda r, t: ((floats(r, t, n_rows), *arguments(r)), {}),
+        "embedding_mean_backward": lambda r, t: ((floats(r, t, len(texts)), *arguments(r), n_rows), {}),
+    }
+
+
 _UPDATE_SHAPES = ((), (1,), (7,), (64,), (1031,), (3, 3, 5, 7), (0, 4))
 _SGD = (
     ("plain", {"momentum": 0.0}),
@@ -358,6 +386,16 @@ def _all():
     for kernel, build in norm_builds((700, 18)).items():
         yield kernel, "equal_rows", _with_equal_rows(build)
     yield "batch_norm_backward", "count", _with_options(norm_builds((9, 21))["batch_norm_backward"], count=20)
+    for sizes in _TEXTS:
+        yield from ((kernel, _shape_name(sizes), build) for kernel, build in embedding_builds(*sizes).items())
+    for name, builds in (
+        ("repeated", _bags([3] * 50, [3, 3, 1, 3], [1])),
+        ("no_words", _bags([], [], [4], [])),
+        ("int32", _bags([0, 4], [2], [1, 1, 1], dtype=np.int32)),
+        ("uint8", _bags([0, 4], [2], [1, 1, 1], dtype=np.uint8)),
+        ("special_values", _bags([0, 1], [2, 1], [3, 2, 2], [4], width=21, special=True)),
+    ):
+        yield from ((kernel, name, build) for kernel, build in builds.items())
     yield from (("softmax_cross_entropy", name, build) for name, build in _SOFTMAX)
     yield from (("bias_backward", _shape_name(shape), bias_build(*shape)) for shape in _BIAS)
     for kernel, build, variants in (("sgd_update", sgd_build, _SGD), ("adam_update", adam_build, _ADAM)):

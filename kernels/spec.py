@@ -42,7 +42,7 @@ class KernelSpec:
     name : str
         The method of :class:`kernels.Kernels`.
     group : str
-        "matrix", "convolution", "pooling", "activation", "residual", "normalization", "loss" or "optimizer".
+        "matrix", "convolution", "pooling", "activation", "residual", "normalization", "embedding", "loss" or "optimizer".
     summary : str
         One line for lists and docs.
     shapes : str
@@ -55,6 +55,10 @@ class KernelSpec:
         Arguments that are read and written.
     outs : tuple of str
         Arguments that receive outputs, the last ones of those returned.
+    exact : bool
+        No rounding at all: outputs must be equal.
+    unread : callable
+        Bytes of the inputs that a call does not look at, from the call's own arguments.
     """
 
     name: str
@@ -65,7 +69,8 @@ class KernelSpec:
     terms: Callable[..., int]
     in_place: tuple[str, ...] = ()
     outs: tuple[str, ...] = ("out",)  # the arguments that take the last of the outputs, in their order
-    exact: bool = False  # no rounding at all: outputs must be equal
+    exact: bool = False
+    unread: Callable[..., int] = lambda *_, **__: 0
 
     def bytes_moved(self, arguments: tuple, options: dict[str, Any], result: Any) -> int:
         """Bytes that must move at least once: arrays in, arrays out, and in-place arrays a second time.
@@ -75,6 +80,7 @@ class KernelSpec:
         ins = [v for v in (*arguments, *(v for k, v in options.items() if k not in self.outs))]
         outs = result if isinstance(result, tuple) else (result,)
         total = sum(v.nbytes for v in (*ins, *outs) if isinstance(v, np.ndarray))
+        total -= self.unread(*arguments, **options)
         if self.in_place:  # w, dw, velocity ...: all but dw are written back
             total += sum(v.nbytes for v in arguments if isinstance(v, np.ndarray)) - arguments[1].nbytes
         if options.get("beta", 0.0) != 0.0 and isinstance(options.get("out"), np.ndarray):
@@ -190,6 +196,26 @@ def _channels(x) -> int:
     return x.shape[-1] if x.ndim else 0
 
 
+def _words(indices, lengths) -> np.ndarray:
+    """The indices that are no padding, one after the other."""
+    return indices[np.arange(indices.shape[1]) < lengths[:, None]]
+
+
+def _padding_bytes(_, indices, lengths, *__, **___) -> int:
+    return (indices.size - int(lengths.sum())) * indices.itemsize
+
+
+def _unread_rows_bytes(weight, indices, lengths, **_) -> int:
+    """Rows of a table that no word points to, and the padding."""
+    unread = len(weight) - len(np.unique(_words(indices, lengths)))
+    return unread * weight.shape[1] * weight.itemsize + _padding_bytes(weight, indices, lengths)
+
+
+def _bag_flops(table_or_dy, indices, lengths, *_, **__) -> int:
+    """An addition for each word and column, a division for each text and column."""
+    return (int(lengths.sum()) + len(lengths)) * table_or_dy.shape[1]
+
+
 def _constant(n: int) -> Callable[..., int]:
     return lambda *_, **__: n
 
@@ -271,6 +297,18 @@ SPECS: tuple[KernelSpec, ...] = (
     KernelSpec("layer_norm_backward", "normalization", "gradients of layer_norm",
                "dy, x (..., C), gamma (C,) -> dx (..., C), dgamma, dbeta (C,)", _per_element(16),
                lambda dy, *_, **__: _rows(dy) + _channels(dy) + 12, outs=("out", "gamma_out", "beta_out")),
+    KernelSpec(
+        "embedding_mean", "embedding", "mean of the rows of a table that each text's words point to",
+        "weight (V, D), indices (N, T), lengths (N,) -> (N, D)",
+        flops=_bag_flops, terms=lambda weight, indices, lengths, **_: int(lengths.max(initial=0)) + 1,
+        unread=_unread_rows_bytes,
+    ),
+    KernelSpec(
+        "embedding_mean_backward", "embedding", "gradient of embedding_mean for the table",
+        "dy (N, D), indices (N, T), lengths (N,) -> (V, D)",
+        flops=_bag_flops, unread=_padding_bytes,
+        terms=lambda dy, indices, lengths, *_, **__: int(np.bincount(_words(indices, lengths)).max(initial=0)) + 1,
+    ),
     KernelSpec(
         "softmax_cross_entropy", "loss", "mean cross-entropy of softmax(logits), and its gradient",
         "logits (N, C), labels (N,) -> loss, dlogits (N, C)",

@@ -204,7 +204,7 @@ def scales(spec: KernelSpec, expected: tuple, arguments: tuple, options: dict[st
 
 _LINEAR = (
     "gemm", "conv2d", "conv2d_backward_input", "conv2d_backward_weight", "max_pool2d_backward", "avg_pool2d",
-    "avg_pool2d_backward", "bias_backward",
+    "avg_pool2d_backward", "bias_backward", "embedding_mean",
 )  # fmt: skip
 
 
@@ -236,6 +236,14 @@ def _softmax_cross_entropy(arguments, options, expected):
     rows = np.arange(len(labels))
     gradient[rows, labels] += 1.0
     return (1.0 + shift[rows, labels] + np.log(logits.shape[1])).mean(), gradient / len(labels)
+
+
+def _embedding_mean_backward(arguments, options, expected):
+    """A share that a text adds to a row r times is rounded the same way each time: r errors, no random walk of them."""
+    dy, indices, lengths, n_rows = arguments
+    sums = kernels.load("reference").embedding_mean_backward(_absolute(dy), indices, lengths, n_rows)
+    most = max((int(np.bincount(bag[:n]).max(initial=0)) for bag, n in zip(indices, lengths, strict=True)), default=0)
+    return (sums * np.sqrt(max(most, 1)),)
 
 
 def _sgd_update(arguments, options, expected):
@@ -358,6 +366,7 @@ _OWN_SCALES = {
     "layer_norm_backward": _layer_norm_backward,
     "sigmoid_backward": _sigmoid_backward,
     "tanh_backward": _tanh_backward,
+    "embedding_mean_backward": _embedding_mean_backward,
     "softmax_cross_entropy": _softmax_cross_entropy,
     "sgd_update": _sgd_update,
     "adam_update": _adam_update,

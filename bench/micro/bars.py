@@ -24,7 +24,10 @@ NORMALIZATIONS = (
     "batch_norm_statistics", "batch_norm", "batch_norm_backward_sums", "batch_norm_backward", "layer_norm",
     "layer_norm_backward",
 )  # fmt: skip
-MEMORY_BOUND = (*POOLS, *ACTIVATIONS, *NORMALIZATIONS, "softmax_cross_entropy", "bias_backward", "sgd_update", "adam_update")
+EMBEDDINGS = ("embedding_mean", "embedding_mean_backward")
+MEMORY_BOUND = (
+    *POOLS, *ACTIVATIONS, *NORMALIZATIONS, *EMBEDDINGS, "softmax_cross_entropy", "bias_backward", "sgd_update", "adam_update",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,7 @@ def _memory_bound(cases: list[Timed]) -> Found:
     found: Found = []
     for title, kernels in (
         ("pooling", POOLS), ("activations", ACTIVATIONS), ("normalization", NORMALIZATIONS),
+        ("embeddings", EMBEDDINGS),
         ("softmax cross-entropy", ("softmax_cross_entropy",)), ("bias gradient", ("bias_backward",)),
         ("optimizers", ("sgd_update", "adam_update")),
     ):  # fmt: skip

@@ -15,15 +15,16 @@ from kernels.spec import BY_NAME
 
 _CONV = "x, w: NxHxWxC,KHxKWxCxC_out"
 _POOL = "x, window: NxHxWxC,KHxKW"
+_TEXT = "weight, indices: VxD,NxT"
 _ANY = "any shape: NxC, say"
-_TAKES_BY_GROUP = {"convolution": _CONV, "pooling": _POOL, "activation": _ANY, "optimizer": _ANY}
+_TAKES_BY_GROUP = {"convolution": _CONV, "pooling": _POOL, "embedding": _TEXT, "activation": _ANY, "optimizer": _ANY}
 #: kernel -> what ``--shape`` is for it.
 TAKES = {name: _TAKES_BY_GROUP.get(spec.group, _ANY) for name, spec in BY_NAME.items()} | {
     "gemm": "a, b: MxK,KxN",
     "softmax_cross_entropy": "logits: NxC",
 }
 _SHAPE = re.compile(r"[1-9]\d{0,9}(x[1-9]\d{0,9})*", re.ASCII)
-_RANKS = {"convolution": (4, 4), "pooling": (4, 2)}
+_RANKS = {"convolution": (4, 4), "pooling": (4, 2), "embedding": (2, 2)}
 
 
 def parse(text: str) -> tuple[tuple[int, ...], ...]:
@@ -104,6 +105,8 @@ def _build(kernel: str, shapes: tuple[tuple[int, ...], ...], options: dict[str, 
     if group == "pooling":
         include = options.pop("count_include_pad", False)
         return cases.pool_builds(cases.Pool("", first[1:], shapes[1], options, include), first[0])[kernel]
+    if group == "embedding" and not options:
+        return cases.embedding_builds(*shapes[1], *first, least=1)[kernel]
     if kernel == "gemm":
         (m, k), (k_b, n) = shapes
         if k != k_b:

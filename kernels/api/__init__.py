@@ -16,6 +16,7 @@ from types import ModuleType
 from kernels.api.activations import Activations
 from kernels.api.binding import Binder, Binding, Program
 from kernels.api.convolution import Convolution
+from kernels.api.embedding import Embedding
 from kernels.api.matrix import Matrix
 from kernels.api.normalization import Normalization
 from kernels.api.pooling import Pooling
@@ -31,12 +32,12 @@ IMPLEMENTATION = (
     "relu", "relu_backward", "sigmoid", "sigmoid_backward", "tanh", "tanh_backward",
     "leaky_relu", "leaky_relu_backward", "gelu", "gelu_backward", "add",
     "batch_norm_statistics", "batch_norm", "batch_norm_backward_sums", "batch_norm_backward",
-    "layer_norm", "layer_norm_backward",
+    "layer_norm", "layer_norm_backward", "embedding_mean", "embedding_mean_backward",
     "softmax_cross_entropy", "bias_backward", "sgd_update", "adam_update",
 )  # fmt: skip
 
 
-class Kernels(Matrix, Convolution, Pooling, Activations, Normalization, Training, Binder):
+class Kernels(Matrix, Convolution, Pooling, Activations, Normalization, Embedding, Training, Binder):
     """The kernels of one backend. Made by :func:`kernels.load`.
 
     All of them take float32 or float64 arrays (never mixed, never cast), ``out=None`` where they return arrays, and

@@ -14,8 +14,9 @@ cdef struct Call:
     real* outs[2]         # likewise, written
     double number[2]
     int32_t* argmax
-    const int64_t* labels
-    Py_ssize_t n, channels
+    const int64_t* labels     # or indices
+    const int64_t* lengths
+    Py_ssize_t n, channels, steps, rows
     Product product
     Sizes sizes
     Window window

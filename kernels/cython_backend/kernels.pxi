@@ -16,6 +16,7 @@
 #   call          calls as data: bound once, run one by one or many in a row
 #   entry         the functions that Python sees
 #   norm          batch and layer normalization, with their entries
+#   embedding     means of rows of a table, with their entries
 #   probe         loops whose rate is known: the machine's ceiling
 
 cimport numpy as cnp
@@ -84,4 +85,5 @@ include "optimizer.pxi"
 include "call.pxi"
 include "entry.pxi"
 include "norm.pxi"
+include "embedding.pxi"
 include "probe.pxi"

@@ -10,6 +10,7 @@
     direct.py  planar.py  scatter.py  winograd.py    the ways a convolution goes beside packing
     convolution.py     all ways of a convolution, each as one function on one thread
     pooling.py  elementwise.py  training.py          single passes over memory
+    embedding.py       means of rows of a table
     separate.py        calls between compiled functions by address
     calls.py           tasks: compiled functions with their arguments; bound, and as programs
     singles.py         each kernel on one thread, as a task

@@ -12,6 +12,7 @@ import numpy as np
 from kernels.numba_backend import calls, convolution, direct, elementwise, pooling, scatter, singles, skinny, training, winograd
 from kernels.numba_backend import product as gemm_driver
 from kernels.numba_backend.calls import Bound, BoundLoss, address_of, end_of, memory
+from kernels.numba_backend.embedding import embedding_mean, embedding_mean_backward  # noqa: F401  looked up by name
 from kernels.numba_backend.memory import TILE_ROWS, VECTOR_BYTES
 from kernels.numba_backend.normalization import (  # noqa: F401  kernels of this backend, looked up by name
     batch_norm,

@@ -21,6 +21,7 @@ from kernels.numba_backend import (
     winograd,
 )
 from kernels.numba_backend.calls import OUT_OF_RANGE, SUCCESS, Task, address_of, end_of
+from kernels.numba_backend.embedding import Tasks as EmbeddingTasks
 from kernels.numba_backend.memory import VECTOR_BYTES, float64_pointer, kernel, store
 from kernels.numba_backend.normalization import Tasks
 from kernels.numba_backend.sizes import sizes_of
@@ -239,6 +240,11 @@ def add(a, b, out, activation) -> Task:
 batch_norm_statistics, batch_norm = Tasks.batch_norm_statistics, Tasks.batch_norm
 batch_norm_backward_sums, batch_norm_backward = Tasks.batch_norm_backward_sums, Tasks.batch_norm_backward
 layer_norm, layer_norm_backward = Tasks.layer_norm, Tasks.layer_norm_backward
+
+
+# -- embeddings -----------------------------------------------------------------------------------------------------------
+
+embedding_mean, embedding_mean_backward = EmbeddingTasks.embedding_mean, EmbeddingTasks.embedding_mean_backward
 
 
 # -- loss, bias, optimizers -----------------------------------------------------------------------------------------------

@@ -295,6 +295,35 @@ def layer_norm_backward(dy, x, gamma, out, gamma_out, beta_out, epsilon, n_threa
         gamma_out[...], beta_out[...] = (_wide(dy) * standardized).sum(axis=0), _wide(dy).sum(axis=0)
 
 
+# -- embeddings: indices (N, T) and lengths (N,) ---------------------------------------------------------------------
+
+
+def _inside(indices, lengths, n_rows) -> bool:
+    """Whether all point to a row; only a call that was bound earlier can find others."""
+    words = indices[np.arange(indices.shape[1]) < lengths[:, None]]
+    return bool(((lengths >= 0) & (lengths <= indices.shape[1])).all() and ((words >= 0) & (words < n_rows)).all())
+
+
+@_quiet
+def embedding_mean(weight, indices, lengths, out, n_threads):
+    if not _inside(indices, lengths, len(weight)):
+        return False
+    for n, length in enumerate(lengths):
+        out[n] = _wide(weight[indices[n, :length]]).sum(axis=0) / max(length, 1)
+    return True
+
+
+@_quiet
+def embedding_mean_backward(dy, indices, lengths, out, n_threads):
+    if not _inside(indices, lengths, len(out)):
+        return False
+    total = np.zeros(out.shape)
+    for n, length in enumerate(lengths):
+        np.add.at(total, indices[n, :length], _wide(dy[n]) / max(length, 1))
+    out[...] = total
+    return True
+
+
 # -- loss, bias, optimizers ------------------------------------------------------------------------------------------
 
 

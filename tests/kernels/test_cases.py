@@ -74,6 +74,9 @@ def test_costs_of_every_case_are_positive_integers(kernel):
             assert flops > 0 and terms > 0
 
 
+TEXTS, LENGTHS = np.array([[1, 3, 0], [3, 0, 0]]), np.array([2, 1])
+
+
 @pytest.mark.parametrize(
     ("kernel", "arguments", "options", "flops", "bytes_moved"),
     [
@@ -84,6 +87,9 @@ def test_costs_of_every_case_are_positive_integers(kernel):
         ("max_pool2d", ((1, 4, 4, 3), 2), {}, 4 * 3 * 4, 4 * (48 + 12 + 12)),
         ("relu", ((7,),), {}, 7, 4 * 14),
         ("sgd_update", ((5,), (5,), (5,)), {"learning_rate": 0.1}, 30, 4 * 25),
+        # three words of two texts, two of them different: those two rows are read, the padding is not
+        ("embedding_mean", ((9, 4), TEXTS, LENGTHS), {}, (3 + 2) * 4, 4 * (2 * 4 + 2 * 4) + 8 * (3 + 2)),
+        ("embedding_mean_backward", ((2, 4), TEXTS, LENGTHS, 9), {}, (3 + 2) * 4, 4 * (2 * 4 + 9 * 4) + 8 * (3 + 2)),
         ("adam_update", ((5,), (5,), (5,), (5,)), {"learning_rate": 0.1, "step": 1}, 70, 4 * 35),
     ],
 )

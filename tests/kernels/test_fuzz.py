@@ -179,6 +179,20 @@ def norm_calls(draw, dtype, kernel):
 
 
 @st.composite
+def embedding_calls(draw, dtype, kernel):
+    """Texts whose indices and lengths fit, mostly."""
+    n, steps, n_rows = draw(extent), draw(st.integers(0, 9)), draw(st.integers(0, 9))
+    width = draw(st.sampled_from([1, 3, 16, 67]))
+    rng = np.random.default_rng(draw(seeds))
+    integer = draw(st.sampled_from([np.int64, np.int64, np.int32, np.uint8]))
+    indices = rng.integers(0, max(nearly(draw, n_rows), 1), (n, steps)).astype(integer)
+    lengths = rng.integers(0, nearly(draw, steps) + 1, nearly(draw, n)).astype(integer)
+    if kernel == "embedding_mean":
+        return (draw(layouts((n_rows, width), dtype)), indices, lengths), {}
+    return (draw(layouts((n, width), dtype)), indices, lengths, nearly(draw, n_rows)), {}
+
+
+@st.composite
 def calls(draw, kernel: str):
     """A call of a kernel that is valid more often than not."""
     dtype = draw(st.sampled_from(["float32", "float64"]))
@@ -191,6 +205,8 @@ def calls(draw, kernel: str):
         arguments, options = draw(pool_calls(dtype, kernel))
     elif group == "normalization":
         arguments, options = draw(norm_calls(dtype, kernel))
+    elif group == "embedding":
+        arguments, options = draw(embedding_calls(dtype, kernel))
     else:
         arguments, options = draw(flat_calls(dtype, kernel))
     return arguments, options | {"n_threads": draw(n_threads)}

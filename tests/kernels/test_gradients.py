@@ -164,6 +164,18 @@ def test_layer_norm(backend, shape, rng):
     close(dbeta, central_difference(loss, beta))
 
 
+@pytest.mark.parametrize("width", [1, 3, 17])
+def test_embedding_mean(backend, width, rng):
+    """Words that come again, a text without words, and rows that no word points to."""
+    weight, dy = rng.standard_normal((6, width)), rng.standard_normal((4, width))
+    indices, lengths = np.array([[1, 2, 2], [0, 0, 0], [5, 1, 0], [4, 4, 4]]), np.array([3, 0, 2, 1])
+
+    def loss(weight):
+        return float((dy * backend.embedding_mean(weight, indices, lengths)).sum())
+
+    close(backend.embedding_mean_backward(dy, indices, lengths, 6), central_difference(loss, weight))
+
+
 @pytest.mark.parametrize("shape", [(1, 2), (5, 3), (3, 17)])
 def test_softmax_cross_entropy(backend, shape, rng):
     logits, labels = 3 * rng.standard_normal(shape), rng.integers(0, shape[1], shape[0])

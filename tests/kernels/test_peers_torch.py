@@ -219,6 +219,21 @@ def test_layer_norm(backend, shape, dtype, rng):
         close(actual, t.grad.numpy(), dtype)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["7x9x31x16", "13x6x97x64", "11x17x64x150", "no_words", "repeated"])
+def test_embedding_mean(backend, name, dtype):
+    """EmbeddingBag of mode "mean": texts one after the other without padding, and where each begins."""
+    case = next(c for c in edge_cases("embedding_mean") if c.name == name)
+    (weight, indices, lengths), _ = case.make(dtype)
+    bag = torch.nn.EmbeddingBag.from_pretrained(torch.from_numpy(weight.copy()), freeze=False, mode="mean")
+    words = torch.from_numpy(indices[np.arange(indices.shape[1]) < lengths[:, None]])
+    ty = bag(words, torch.from_numpy(np.cumsum(lengths) - lengths))
+    dy = np.random.default_rng(0).standard_normal(ty.shape).astype(dtype)
+    ty.backward(torch.from_numpy(dy))
+    close(backend.embedding_mean(weight, indices, lengths), ty.detach().numpy(), dtype)
+    close(backend.embedding_mean_backward(dy, indices, lengths, len(weight)), bag.weight.grad.numpy(), dtype)
+
+
 def dtype_of(name: str):
     return np.dtype(name).type
 

@@ -24,8 +24,11 @@ _LAYOUT_MATTERS = {
 _WITHOUT = {
     "gemm", "relu", "sigmoid", "tanh", "relu_backward", "sigmoid_backward", "tanh_backward", "softmax_cross_entropy",
     "leaky_relu", "leaky_relu_backward", "add", "layer_norm", "layer_norm_backward",
-    "bias_backward", "sgd_update", "adam_update",
+    "embedding_mean", "embedding_mean_backward", "bias_backward", "sgd_update", "adam_update",
 }  # fmt: skip
+
+#: The number of EmbeddingBag's mode "mean".
+_MEAN = 1
 
 
 class PyTorch:
@@ -248,6 +251,23 @@ class PyTorch:
             return aten.native_layer_norm_backward(tdy, tx, shape, mean, inverse, tg, tg, [True, True, True])
 
         return Race(call, lambda y: tuple(v.numpy() for v in y))
+
+    def _bag(self, torch, weight, indices, lengths):
+        """Return the words of all texts one after the other, and a call of EmbeddingBag on them."""
+        words = torch.from_numpy(indices[np.arange(indices.shape[1]) < lengths[:, None]].astype(np.int64))
+        begins = torch.from_numpy((np.cumsum(lengths) - lengths).astype(np.int64))
+        return words, lambda: torch.embedding_bag(weight, words, begins, False, _MEAN)
+
+    def _embedding_mean(self, torch, weight, indices, lengths) -> Race:
+        return Race(self._bag(torch, torch.from_numpy(weight), indices, lengths)[1], lambda y: (y[0].numpy(),))
+
+    def _embedding_mean_backward(self, torch, dy, indices, lengths, n_rows) -> Race:
+        tdy = torch.from_numpy(dy)
+        words, call = self._bag(torch, tdy.new_zeros((n_rows, dy.shape[1])), indices, lengths)
+        _, bags, sizes, largest = call()
+        backward = torch.ops.aten._embedding_bag_dense_backward
+        arguments = tdy, words, bags, sizes, largest, n_rows, False, _MEAN, None
+        return Race(lambda: backward(*arguments), lambda dw: (dw.numpy(),))
 
     def _softmax_cross_entropy(self, torch, logits, labels) -> Race:
         z, target = torch.from_numpy(logits), torch.from_numpy(labels.astype(np.int64))
