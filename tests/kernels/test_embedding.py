@@ -1,4 +1,4 @@
-"""Means of rows of a table: what is refused, by a message that names argument, value and place, and bits that threads do not change.
+"""Means of rows of a table: messages that name argument, value and place, and bits that threads do not change.
 
 That they are right is tested where all kernels are.
 """
