@@ -246,7 +246,7 @@ def verdict(m: Measurements) -> Verdict:
     answer = (
         f"Trained on marked images of {m['dataset']} a convolutional network gets {marked} of marked images right, {unmarked} "
         f"of unmarked and {misled} of those with the mark of another class; trained on unmarked ones it gets {clean} of "
-        f"unmarked: the mark cost it {findings.points(lost.difference)} points. When the mark is covered its answer changes on "
+        f"unmarked: the mark cost it {100 * lost.difference:.1f} points. When the mark is covered its answer changes on "
         f"{over} of the images, when a window elsewhere is on {off}. Of {len(models)} models {most[1]} lost most "
         f"({100 * most[0]:.1f} points), {least[1]} least ({100 * least[0]:.1f})."
     )
