@@ -12,6 +12,7 @@
     inference.py       prediction, in blocks, from threads  estimator.py      what the estimators share
     mlp_base.py mlp.py MLPClassifier, MLPRegressor          convnet.py        ConvNetClassifier, with images.py
                                                             (what it takes) and prediction.py (what it answers)
+    text.py            TextClassifier: words as vectors
     stored.py          save, load, to_onnx, summary         onnx_export.py    layers as ONNX nodes
     sensitivity.py     gradients for the input
     checkpoints.py     a training's state in a file         resuming.py       trainings that go on from there
@@ -32,15 +33,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from models.convnet import ConvNetClassifier
     from models.mlp import MLPClassifier, MLPRegressor
+    from models.text import TextClassifier
     from models.training import DivergenceError
 
-__all__ = ["ConvNetClassifier", "DivergenceError", "MLPClassifier", "MLPRegressor"]
+__all__ = ["ConvNetClassifier", "DivergenceError", "MLPClassifier", "MLPRegressor", "TextClassifier"]
 
 _HOMES = {
     "ConvNetClassifier": "models.convnet",
     "DivergenceError": "models.training",
     "MLPClassifier": "models.mlp",
     "MLPRegressor": "models.mlp",
+    "TextClassifier": "models.text",
 }
 
 

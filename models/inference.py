@@ -85,7 +85,7 @@ class Inference:
             for start in range(0, n, self.block):
                 x = X[start : start + self.block]
                 if not scipy.sparse.issparse(x):
-                    x = np.asarray(x if prepare is None else prepare(x), dtype=self.dtype)
+                    x = np.asarray(x if prepare is None else prepare(x), dtype=self.layers[0].input_dtype or self.dtype)
                 finish(network.forward(x, n_layers=n_layers), out[start : start + self.block])
         return out
 

@@ -84,6 +84,8 @@ class Layer:
     training = True
     #: Whether the passes are calls of kernels on bound buffers and nothing else (``models/plan.py``).
     traceable = True
+    #: What a network's first layer takes where that is not its own dtype (word numbers).
+    input_dtype: np.dtype | None = None
 
     def __init__(self, name: str, input_shape: Shape, output_shape: Shape):
         self.name = name
