@@ -23,8 +23,8 @@ from bench.studies.text import corpora, readers
 VECTORS = "vectors"
 LINEAR = {
     "counted": "words counted, logistic regression",
-    "weighed": "words and pairs, rare ones weigh more (TF-IDF), linear machine",
-    "nb_svm": "words and pairs weighed by class, linear machine (NB-SVM)",
+    "weighed": "TF-IDF: words and pairs, rare ones weigh more, linear machine",
+    "nb_svm": "NB-SVM: words and pairs weighed by class, linear machine",
 }
 WORDS = {**LINEAR, VECTORS: "a vector learned for each word, their mean, a network"}
 #: Of others, on the same sentences in 10 folds of their own: (who, accuracy, source).
