@@ -95,6 +95,24 @@ def test_backends_learn_the_same():
         np.testing.assert_allclose(other, found[0], rtol=1e-8, atol=1e-10)
 
 
+def test_word_dropout_leaves_words_out_and_no_text_empty():
+    seen = []
+
+    class Watched(TextClassifier):
+        def _drop_words(self, x):
+            super()._drop_words(x)
+            seen.append(x.copy())
+
+    X, y = texts(400)
+    Watched(2, (), word_dropout=0.5, max_iter=1, batch_size=100, random_state=0, shuffle=False).fit(X, y)
+    left = np.vstack(seen)
+    assert len(left) == 400 and (np.count_nonzero(left, axis=1) >= 1).all()
+    assert 0.45 < np.count_nonzero(left) / np.count_nonzero(X) < 0.65
+    np.testing.assert_array_equal(packed(left), left)
+    for kept, row in zip(left, X, strict=True):
+        assert set(kept) <= {0, *row}
+
+
 def test_early_stopping_keeps_the_best():
     X, y = texts()
     model = TextClassifier(4, early_stopping=True, max_iter=12, random_state=0, learning_rate_init=0.02).fit(X, y)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from sklearn.naive_bayes import MultinomialNB
+from sklearn.svm import LinearSVC
 
 from bench.datasets import cache
 from bench.errors import InputError
@@ -95,6 +96,11 @@ def test_nb_svm(n_classes):
         bayes = MultinomialNB().fit(X > 0, y == c)
         ratio = bayes.feature_log_prob_[1] - bayes.feature_log_prob_[0]
         np.testing.assert_allclose(row / np.linalg.norm(row), ratio / np.linalg.norm(ratio), rtol=1e-10)
+        if n_classes == 2:  # beta 1 is a plain machine on what is weighed so
+            ones = (X > 0).multiply(ratio).tocsr()
+            plain = LinearSVC(random_state=0).fit(ones, y == c).decision_function(ones)
+            whole = readers.NBSVM(beta=1.0).fit(X, y)
+            np.testing.assert_allclose((X > 0) @ whole.coef_[0] + whole.intercept_[0], plain, rtol=1e-8, atol=1e-10)
     mixed = readers.NBSVM().fit(X, y)
     assert np.mean(mixed.predict(X) == y) > 0.85
     np.testing.assert_array_equal(mixed.predict(X), mixed.predict(3 * X))  # how often does not matter
