@@ -27,6 +27,8 @@ LINEAR = {
     "nb_svm": "NB-SVM: words and pairs weighed by class, linear machine",
 }
 WORDS = {**LINEAR, VECTORS: "a vector learned for each word, their mean, a network"}
+#: The same in so few words that they fit beside a chart on a telephone.
+SHORT = {"counted": "words counted", "weighed": "TF-IDF", "nb_svm": "NB-SVM", VECTORS: "word vectors"}
 #: Of others, on the same sentences in 10 folds of their own: (who, accuracy, source).
 PUBLISHED = {
     "rt_polarity": (
@@ -183,7 +185,7 @@ def figures(m: Measurements) -> list[Figure]:
     rows = []
     for name in (n for n in WORDS if _of(m, n)):
         found = findings.mean_of(_of(m, name))
-        rows.append({"who": WORDS[name], "accuracy": found.mean, "low": found.low, "high": found.high})
+        rows.append({"who": SHORT[name], "accuracy": found.mean, "low": found.low, "high": found.high})
     classes = m["classes"]
     base = alt.Chart(alt.Data(values=list(m["map"])))
     colour = alt.Color("class:N", title=None, sort=classes, scale=alt.Scale(domain=classes),
