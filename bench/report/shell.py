@@ -154,6 +154,17 @@ def unpack(text: str) -> Any:
     return json.loads(gzip.decompress(base64.b64decode(text)))
 
 
+def block_of(page: str, name: str) -> Any:
+    """Return the value of a page's block, as its script would.
+
+    Examples
+    --------
+    >>> block_of(f'<script type="text/plain" id="block-cells-0">{pack("[1]")}</script>', "cells-0")
+    [1]
+    """
+    return unpack(page.split(f'id="block-{name}">')[1].split("</script>")[0])
+
+
 @lru_cache(maxsize=1)
 def library() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script."""

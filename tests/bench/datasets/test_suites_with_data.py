@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[3]
         (["pmlb:letter", "openml:61"], "S", {"pmlb:letter@S": None, "openml:61@S": None}),
         (["a/my.csv@S", "b/your.NPZ"], None, {"my@S": "a/my.csv", "your": "b/your.NPZ"}),
         (["photos/", "a/b.c"], "L", {"photos@L": "photos/", "b.c@L": "a/b.c"}),
-        (["all"], None, dict.fromkeys(["digits", "iris", "wine", "breast_cancer", "diabetes"])),
+        (["all"], None, dict.fromkeys(["digits", "iris", "wine", "breast_cancer", "diabetes", "drawn_signs"])),
     ],
 )
 def test_names_as_they_stand_in_rows(named, preset, found):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench import report
-from bench.report.shell import unpack
+from bench.report.shell import block_of
 from bench.store import StoreError, is_valid_run_id
 
 ROOT = Path(report.__file__).parents[2]
@@ -59,10 +59,9 @@ def test_the_page_holds_no_element_but_its_own(evil_page):
 def test_names_come_out_as_they_went_in(evil_page):
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', evil_page, re.S)[1])
     assert data["sections"][0]["dataset"] == EVIL
-    blocks = dict(re.findall(r'id="block-([\w-]+)">([A-Za-z0-9+/=]*)</script>', evil_page))
-    cells = unpack(blocks["cells-0"])
+    cells = block_of(evil_page, "cells-0")
     assert any(EVIL in cell["name"] for cell in cells)
-    folds = unpack(blocks["folds-0-0"])
+    folds = block_of(evil_page, "folds-0-0")
     assert EVIL in json.dumps(folds["cells"][0], ensure_ascii=False)
 
 

@@ -182,7 +182,7 @@ def test_cells_are_the_harness_rows(tmp_path):
         ctx = Context("demo", preset, {}, tmp_path / preset, b"")
         rows[preset] = ctx.cells("c", datasets=["digits@S"], models=["lda", "bench.studies.centroid:tiny"], folds=3)
         assert ctx.used["digits@S"]["n_samples"] == 1000
-    assert [r["model"] for r in rows["S"]] == ["lda", "tiny"] * 3
+    assert sorted((r["fold"], r["model"]) for r in rows["S"]) == [(f, m) for f in range(3) for m in ("lda", "tiny")]
     assert [r["accuracy"] for r in rows["XS"]] == [r["accuracy"] for r in rows["S"]]
     assert {r["status"] for r in rows["S"]} == {"ok"} and rows["S"][0]["x_train_sha256"] == rows["XS"][0]["x_train_sha256"]
     gain = findings.compare(findings.only(rows["S"], model="lda"), findings.only(rows["S"], model="tiny"))

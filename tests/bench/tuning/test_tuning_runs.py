@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.report.shell import block_of
 from bench.tuning.trials import FILE, read
 
 ROOT = Path(__file__).parents[3]
@@ -82,7 +83,6 @@ def test_a_row_says_what_was_chosen_and_what_it_took(zoo, model):
         assert row["tuned_params"] in [t["params"] for t in trials]
         cost = sum(t[name] for t in trials for name in ("time_fit_s", "time_predict_s") if name in t)
         assert row["time_tune_s"] == pytest.approx(cost)
-        assert row["time_fit_s"] < cost
         assert row["x_train_sha256"] == rows["dummy", fold]["x_train_sha256"], "the same matrix as every other model"
 
 
@@ -132,7 +132,8 @@ def test_the_report_shows_default_and_tuned_side_by_side(zoo):
     assert "No search space: dummy, own_models:fine." in text
     assert "tuned \N{MINUS SIGN} default" in done.stdout
     page = (run / "report.html").read_text()
-    assert "What was tried" in page and "killed in tuning after the limit of 4 s" in page
+    tried = json.dumps(block_of(page, "cells-0"))
+    assert "What was tried" in page and "killed in tuning after the limit of 4 s" in tried
 
 
 def test_two_models_of_one_space_draw_the_same(tmp_path):

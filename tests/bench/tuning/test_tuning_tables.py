@@ -9,6 +9,7 @@ from bench.cell import IDENTITY, Cell, Row
 from bench.names import is_tuned, tuned, untuned
 from bench.plan import DatasetInfo, OwnModel, family, plan, reason_to_skip, with_tuned
 from bench.report import print_table, render, write_report
+from bench.report.shell import block_of
 from bench.simplicity import simplicity
 from bench.statistics import compare_paired
 from bench.suite import Suite, validated
@@ -184,12 +185,12 @@ def test_the_page_has_the_table_and_all_that_was_tried(folder):
     table = page.split('class="tuning"')[1].split("</table>")[0]
     assert "+2.40 (" in table and "<dd>C=5.5</dd>" in table and "5 folds" in table
     assert "<b>no</b>" not in page, "a message is no markup"
-    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
-    [cell] = [cell for cell in data["sections"][0]["cells"] if "tried" in cell]
+    cells = block_of(page, "cells-0")
+    [cell] = [cell for cell in cells if "tried" in cell]
     assert cell["name"] == "svc_rbf+tuned on raw"
     assert cell["tried"][0] == ["fold 0", "0 (default)", "C=10", 2, "70.0", "1.0", ""]
     assert cell["tried"][1][1] == "1 ★" and cell["tried"][2][4:] == ["failed", "0", "<b>no</b>"]
-    index = data["sections"][0]["cells"].index(cell)
+    index = cells.index(cell)
     assert f'data-cell="{index}">92.8</button>' in table, "its button opens the right cell"
 
 
