@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 
-from bench import studies
 from bench.errors import InputError
 from bench.names import unknown
 from bench.studies.entry import Study
@@ -33,10 +31,7 @@ ORDER = (
     "text",
 )
 
-_THERE = {module.name for module in pkgutil.iter_modules(studies.__path__)}
-STUDIES: tuple[Study, ...] = tuple(
-    importlib.import_module(f"bench.studies.{name}").STUDY for name in ORDER if name in _THERE
-)
+STUDIES: tuple[Study, ...] = tuple(importlib.import_module(f"bench.studies.{name}").STUDY for name in ORDER)
 
 
 def names() -> list[str]:
