@@ -18,6 +18,11 @@ hypothesis.settings.register_profile("repeatable", deadline=None, database=None,
 hypothesis.settings.load_profile("repeatable")
 
 
+def pytest_make_parametrize_id(val) -> str | None:
+    """Bytes are named by their number: packed ones hold the time, and the processes of one test run must agree on the names."""
+    return f"{len(val)}_bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(params=kernels.backends(), scope="session")
 def backend(request) -> kernels.Kernels:
     """The kernels of each backend that is usable here."""
