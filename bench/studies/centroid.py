@@ -162,7 +162,7 @@ def tables(m: Measurements) -> list[Table]:
         if not scored:
             rows.append([model, words, next((str(r["status"]) for r in mine), "not run"), "", ""])
             continue
-        step = "" if before is None else _step(findings.compare(mine, before))
+        step = "" if before is None else findings.change(findings.compare(mine, before))
         fit = float(np.median([row["time_fit_s"] for row in scored]))
         rows.append([model, words, findings.plus_minus(findings.mean_of(mine)), step, findings.number(fit)])
         before = mine
@@ -179,12 +179,6 @@ def tables(m: Measurements) -> list[Table]:
               ["model", "what it adds", "accuracy", "step", "fit s"], rows, n_text=2),
         Table(f"The identities on {first} against {second}", header, identities),
     ]  # fmt: skip
-
-
-def _step(found) -> str:
-    if found.low is None:
-        return findings.points(found.difference)
-    return f"{findings.points(found.difference)} ({findings.points(found.low)} to {findings.points(found.high)})"
 
 
 def figures(m: Measurements) -> list[Figure]:

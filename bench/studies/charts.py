@@ -55,7 +55,7 @@ def axis(
     if domain is not None:
         scale["domain"] = list(domain)
     found["scale"] = alt.Scale(**scale)
-    style: dict[str, Any] = {"format": ".0%"} if percent else {"format": "~g"} if log else {}
+    style: dict[str, Any] = {"format": "~%"} if percent else {"format": "~g"} if log else {}
     if values is not None:
         style["values"] = list(values)
     found["axis"] = alt.Axis(labelOverlap=True, **style)
@@ -290,7 +290,7 @@ def _grid_svg(figure: Figure, side: int = 72, gap: int = 10, line: int = 16) -> 
     """Return a picture grid as SVG; pixels stay square and sharp."""
     per_row = max(len(row) for row in figure.pictures)
     side = max(side, 16 + 6 * max(max((len(p.label) for p in row), default=0) for row in figure.pictures))
-    width = per_row * (side + gap) + gap
+    width = max(per_row * (side + gap), 9 * len(figure.title)) + gap  # one narrow column must not cut the title
     height = len(figure.pictures) * (side + line + gap) + gap + 30
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img">',

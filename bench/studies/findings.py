@@ -126,6 +126,19 @@ def plus_minus(interval: Interval, digits: int = 1) -> str:
     return f"{100 * interval.mean:.{digits}f} ±{100 * half:.{digits}f}"
 
 
+def change(found: Comparison) -> str:
+    """Return a difference in points with its interval, as a cell of a table.
+
+    Examples
+    --------
+    >>> change(Comparison(0.01, 0.002, 0.018, 0.02, 5)), change(Comparison(0.01, None, None, None, 1))
+    ('+1.0 (+0.2 to +1.8)', '+1.0')
+    """
+    if found.low is None or found.high is None:
+        return points(found.difference)
+    return f"{points(found.difference)} ({points(found.low)} to {points(found.high)})"
+
+
 def interval_of_points(found: Comparison, what: str = "folds") -> str:
     """Return the interval of a difference in words.
 

@@ -183,10 +183,10 @@ def tables(m: Measurements) -> list[Table]:
     for model in findings.values(m["order"], "model"):
         pair = [findings.only(m["order"], model=model, order=o) for o in ("as they are", "permuted")]
         change = findings.compare(pair[1], pair[0])
-        order.append([model, *(findings.plus_minus(findings.mean_of(rows)) for rows in pair), _change(change)])
+        order.append([model, *(findings.plus_minus(findings.mean_of(rows)) for rows in pair), findings.change(change)])
     for model in ("lead of convnet over mlp_100",):
         found = [lead(m, o) for o in ("as they are", "permuted")]
-        order.append([model, *(_change(c) for c in found), ""])
+        order.append([model, *(findings.change(c) for c in found), ""])
     return [
         Table(f"Accuracy in percent on {m['dataset']}: each classifier on each feature set (-: cannot be fitted)",
               ["classifier", *features], grid),
@@ -196,12 +196,6 @@ def tables(m: Measurements) -> list[Table]:
         Table("The pixels in one other order, the same for all images: accuracy in percent",
               ["model", "as they are", "permuted", "change in points"], order),
     ]  # fmt: skip
-
-
-def _change(found) -> str:
-    if found.low is None:
-        return findings.points(found.difference)
-    return f"{findings.points(found.difference)} ({findings.points(found.low)} to {findings.points(found.high)})"
 
 
 def figures(m: Measurements) -> list[Figure]:
