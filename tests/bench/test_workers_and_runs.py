@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from bench.cli import app
 
 psutil = pytest.importorskip("psutil")
 ROOT = Path(__file__).parents[2]
@@ -250,17 +253,18 @@ def test_the_folder_is_there_at_once_and_a_second_run_is_refused(tmp_path):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_exit_codes_and_messages(tmp_path, arguments, code, message):
-    done = depthbench(*arguments, cwd=tmp_path)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert message in (done.stdout + done.stderr).replace("\n", " ")
-    assert "Traceback" not in done.stderr
+def test_exit_codes_and_messages(tmp_path, monkeypatch, arguments, code, message):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert done.exit_code == code, done.output
+    assert message in done.output.replace("\n", " ")
 
 
 @pytest.mark.parametrize("what", ["datasets", "features", "models", "architectures", "kernels", "backends", "suites"])
-def test_list_prints_one_name_and_its_line_per_row(tmp_path, what):
-    done = depthbench("list", what, cwd=tmp_path)
-    assert done.returncode == 0
+def test_list_prints_one_name_and_its_line_per_row(what):
+    done = CliRunner().invoke(app, ["list", what])
+    assert done.exit_code == 0
     lines = [line for line in done.stdout.splitlines() if line.strip()]
     assert lines
     assert all(len(line.split(maxsplit=1)) == 2 for line in lines)

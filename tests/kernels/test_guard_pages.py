@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import kernels
+
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pages are protected by Linux's mprotect")
 
@@ -76,8 +78,13 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_nothing_outside_an_array_is_touched(backend):
-    done = run(backend.name)
+# Numba compiles each kernel for each kind of argument here, a minute of work.
+BACKENDS = [pytest.param(name, marks=pytest.mark.slow if name == "numba" else ()) for name in kernels.backends()]
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_nothing_outside_an_array_is_touched(name):
+    done = run(name)
     last = done.stdout.strip().splitlines()[-1:]
     assert done.returncode == 0, f"{last}\n{done.stderr[-3000:]}"
     assert last == ["all"]

@@ -177,6 +177,7 @@ print("agrees")
 """
 
 
+@pytest.mark.slow  # all kernels are compiled anew
 @pytest.mark.parametrize(
     ("without", "expected"),
     [(("avx512", "evex512"), (32, 6)), (("avx", "evex512", "fma", "vaes", "vpclmulqdq", "f16c", "gfni"), (16, 4))],
