@@ -126,10 +126,7 @@ def tables(m: Measurements) -> list[Table]:
     rows = []
     for g in gaps(m):
         cells = [findings.plus_minus(findings.mean_of(_of(m, who, g["n"]))) for who in [*_there(m), DEEP]]
-        c = g["gap"]
-        gap = findings.points(c.difference)
-        gap += "" if c.low is None else f" ({findings.points(c.low)} to {findings.points(c.high)})"
-        rows.append([f"{g['n']:,}", *cells, gap])
+        rows.append([f"{g['n']:,}", *cells, findings.change(g["gap"])])
     cost = []
     largest = _sizes(m)[-1]
     for who in [*_there(m), DEEP]:
