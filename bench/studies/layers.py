@@ -266,10 +266,7 @@ def tables(m: Measurements) -> list[Table]:
     rows, before = [], None
     for p in _positions(m):
         mine, untrained = _of(m, p), _of(m, p, RANDOM)
-        step = "" if before is None else findings.points(findings.compare(mine, before).difference)
-        interval = None if before is None else findings.compare(mine, before)
-        if interval is not None and interval.low is not None:
-            step += f" ({findings.points(interval.low)} to {findings.points(interval.high)})"
+        step = "" if before is None else findings.change(findings.compare(mine, before))
         token = mine[0]["layer"]
         rows.append([
             f"{p} {_words(token)}", token, str(mine[0]["n_features"]), findings.plus_minus(findings.mean_of(mine)), step,
