@@ -177,7 +177,7 @@ class Estimates:
         if is_tuned(cell.model):  # about 2 N fits, or as many as fit into the time (decision 0023)
             searched = 2 * (self.suite.tune or math.inf) * 0.8 * once
             fits += min(searched, self.suite.tune_s or math.inf)
-        rest = FIRST_FOLD_REST_S if cell.fold == 0 else REST_S
+        rest = FIRST_FOLD_REST_S if cell.fold == 0 and self.suite.predict_batches else REST_S
         return Estimate(fits + rest * self.speed, MODELLED if known else GUESSED)
 
     def features_s(self, dataset: str, feature_set: str) -> float:

@@ -65,6 +65,7 @@ class Context:
     tune: int | None = None
     tune_s: float | None = None
     tune_metric: str = "accuracy"
+    predict_batches: bool = True
     cache_folder: str | None = None
     cache_limit_bytes: int = LIMIT_BYTES
     checkpoint_folder: str | None = None  # where trainings of several epochs leave their state
@@ -311,7 +312,8 @@ class Bench:
         recorder = Recorder(model, lambda: quick_score(model, X_test, y_test, data.task))
         measurement = Measurement(self._meter, self._jit, cell.threads, recorder)
         with self._accounted():
-            measurement.run(model, X_train, y_train, X_test, first_fold=cell.repeat == cell.fold == 0)
+            in_batches = self.context.predict_batches and cell.repeat == cell.fold == 0
+            measurement.run(model, X_train, y_train, X_test, in_batches=in_batches)
         if checkpoint is not None:
             checkpoint.unlink(missing_ok=True)
         with warnings.catch_warnings():

@@ -1,7 +1,7 @@
 """One fit and its predictions, metered: the part of a cell that is measured, and nothing around it.
 
 In this order: counters are read, the model is fitted, it predicts the test fold once, then single samples, and on the
-first fold batches of several sizes. Thread pools are read before the fit and after the last prediction, outside the
+first fold batches of several sizes (unless the suite says no). Thread pools are read before the fit and after the last prediction, outside the
 clock. What was measured under other conditions than those asked for is `invalid`: its times can be trusted as little as
 those of another machine.
 """
@@ -52,8 +52,8 @@ class Measurement:
         self.y_pred: Any = None
         self.caught: list[warnings.WarningMessage] = []
 
-    def run(self, model: Any, X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray, *, first_fold: bool) -> None:
-        """Fit and predict; `facts` then says what it took."""
+    def run(self, model: Any, X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray, *, in_batches: bool) -> None:
+        """Fit and predict, with `in_batches` in batches of several sizes too; `facts` then says what it took."""
         self._before = thread_pools.effective_threads()
         gc.collect()
         with warnings.catch_warnings(record=True) as self.caught:
@@ -66,7 +66,7 @@ class Measurement:
             self._fit_jit_s = self._jit.seconds() - compiled_s
             self.y_pred, self._predict = self._meter.measure(lambda: model.predict(X_test))
             one = X_test[:1].copy()
-            if first_fold and len(np.atleast_1d(self.y_pred)) == len(X_test):
+            if in_batches and len(np.atleast_1d(self.y_pred)) == len(X_test):
                 self._batches = latencies(model.predict, X_test, self._predict.time_s)
                 self._one_s = self._batches[0]["p50_s"]
             else:

@@ -274,6 +274,7 @@ def suite_context(suite: Suite, checkpoints: Path | None = None) -> dict[str, An
         "tune": suite.tune,
         "tune_s": suite.tune_s,
         "tune_metric": suite.tune_metric,
+        "predict_batches": suite.predict_batches,
         "feature_backend": suite.backends[0],
         "cache_folder": str(default_folder()),
         "cache_limit_bytes": default_limit(),

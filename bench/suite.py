@@ -140,6 +140,7 @@ class Suite(BaseModel):
     memory_bytes: Annotated[Annotated[int, Field(ge=1 << 20)] | None, BeforeValidator(parse_bytes)] = None
     jobs: Annotated[int, Field(ge=1, le=1024)] = 1
     pin: bool = False  # each worker to processors of its own
+    predict_batches: bool = True  # time predictions of several batch sizes too, on the first fold: about half a second a model
 
     @property
     def tunes(self) -> bool:

@@ -200,7 +200,7 @@ class Context:
         suite = Suite(
             name=f"{self.name}_{name}", datasets=tuple(datasets), models=tuple(models), features=tuple(features), folds=folds,
             repeats=repeats, split=split, backends=tuple(backends), threads=(threads,), seed=self.seed, timeout_s=timeout_s,
-            jobs=self.jobs,
+            jobs=self.jobs, predict_batches=False,
         )  # fmt: skip
         for dataset in suite.datasets:
             self.data(dataset)

@@ -315,6 +315,14 @@ def rows(monkeypatch):
     return execute
 
 
+def test_a_suite_may_do_without_predictions_in_batches(monkeypatch):
+    monkeypatch.setattr("bench.fitting.too_much_cpu", lambda threads, fit: None)
+    told = Context({"digits": None}, None, ("lda",), ("reference",), "kfold", 3, 1, 0, "reference", predict_batches=False)
+    bench, cell = Bench(told), Cell("digits", "raw", "lda", "sklearn", 1, 0, 0, 0)
+    row = bench.execute(cell, bench.prepare(cell))
+    assert row.predict_batches is None and row.time_predict_one_s > 0
+
+
 def test_a_row_has_its_identity_and_its_ledger(rows):
     first, second = rows("lda", 0), rows("lda", 1)
     assert first.status == second.status == "ok", first.message
