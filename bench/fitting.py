@@ -1,9 +1,9 @@
 """One fit and its predictions, metered: the part of a cell that is measured, and nothing around it.
 
 In this order: counters are read, the model is fitted, it predicts the test fold once, then single samples, and on the
-first fold batches of several sizes (unless the suite says no). Thread pools are read before the fit and after the last prediction, outside the
-clock. What was measured under other conditions than those asked for is `invalid`: its times can be trusted as little as
-those of another machine.
+first fold batches of several sizes, unless the suite says no. Thread pools are read before the fit and after the last
+prediction, outside the clock. What was measured under other conditions than those asked for is `invalid`: its times can be
+trusted as little as those of another machine.
 """
 
 from __future__ import annotations
