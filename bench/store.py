@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import Any
 
 from bench.appending import AppendedFile, is_lost, numbered_lines, sync_folder
-from bench.cell import IDENTITY, SCHEMA_VERSION, Row
+from bench.cell import IDENTITY, SCHEMA_VERSION, Row, from_json
 from bench.errors import InputError
 from bench.names import suggestion
 
@@ -150,7 +150,7 @@ def _check_schema(version: Any, where: Path | str) -> None:
 def _parse(line: bytes) -> Row | None:
     """Return the row of a line, or None where the line is not a whole row."""
     try:
-        values = json.loads(line)
+        values = from_json(line)
         if not isinstance(values, dict):
             return None
         row = Row.from_dict(values)
