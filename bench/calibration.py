@@ -102,9 +102,12 @@ def pool(stored: Iterable[Mapping[str, Any] | None]) -> Calibration | None:
             continue
         n_bins = found[0]
         for b, n, confidence, accuracy in found[1]:
-            total = totals.setdefault(b, [0.0, 0.0, 0.0])
-            for i, value in enumerate((n, n * confidence, n * accuracy)):
-                total[i] += value
+            total = totals.get(b)
+            if total is None:
+                total = totals[b] = [0.0, 0.0, 0.0]
+            total[0] += n
+            total[1] += n * confidence
+            total[2] += n * accuracy
     if n_bins is None or not totals:
         return None
     bins = tuple(
@@ -125,5 +128,7 @@ def _readable(entry: Any) -> tuple[int, list[tuple[int, float, float, float]]] |
         bins = [(int(b), float(n), float(c), float(r)) for b, n, c, r in entry["bins"]]
     except (KeyError, TypeError, ValueError):
         return None
-    fine = all(0 <= b < n_bins and n > 0 and 0 <= c <= 1.000001 and 0 <= r <= 1 for b, n, c, r in bins)
-    return (n_bins, bins) if fine else None
+    for b, n, c, r in bins:
+        if not (0 <= b < n_bins and n > 0 and 0 <= c <= 1.000001 and 0 <= r <= 1):
+            return None
+    return n_bins, bins

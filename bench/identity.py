@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from bench.cell import Row
@@ -65,16 +66,27 @@ def check_hashes(rows: Iterable[Row]) -> None:
 
 
 def _check_groups(rows: list[Row], hashes: Sequence[str], group: Callable[[Row], tuple], name: Callable) -> None:
-    seen: dict[tuple, dict[str | None, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    seen: dict[tuple, tuple] = {}
+    hashes_of = attrgetter(*hashes)
     for row in rows:
-        for key in hashes:
-            seen[*group(row), key][getattr(row, key)].append(row)
-    for place, by_hash in seen.items():
+        found, place = hashes_of(row), group(row)
+        first = seen.setdefault(place, found)
+        if first != found:
+            raise HashMismatch(_difference([row for row in rows if group(row) == place], hashes, place, name))
+
+
+def _difference(rows: list[Row], hashes: Sequence[str], place: tuple, name: Callable) -> str:
+    """Say which hash of a fold differs, and which models saw what."""
+    for key in hashes:
+        by_hash: dict[str | None, list[Row]] = defaultdict(list)
+        for row in rows:
+            by_hash[getattr(row, key)].append(row)
         if len(by_hash) > 1:
-            dataset, _, repeat, fold, *feature_set, key = place
-            where = f"{dataset}{' on ' + feature_set[0] if feature_set else ''}, repeat {repeat}, fold {fold}"
-            parts = [f"{_short(h)} ({_few([name(r) for r in found])})" for h, found in by_hash.items()]
-            raise HashMismatch(f"{where}: {key} differs: {', '.join(parts)}")
+            break
+    dataset, _, repeat, fold, *feature_set = place
+    where = f"{dataset}{' on ' + feature_set[0] if feature_set else ''}, repeat {repeat}, fold {fold}"
+    parts = [f"{_short(h)} ({_few([name(r) for r in found])})" for h, found in by_hash.items()]
+    return f"{where}: {key} differs: {', '.join(parts)}"
 
 
 def check_code(rows: Iterable[Row]) -> None:

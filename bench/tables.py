@@ -21,9 +21,11 @@ import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from bench import payback
+from bench.calibration import Calibration, pool
 from bench.cell import STATUSES, Row
 from bench.identity import DATA_HASHES, HashMismatch, check_code, check_hashes, without_code
 from bench.names import is_tuned, untuned
@@ -93,19 +95,24 @@ class Summary:
     def complete(self) -> bool:
         return self.n == self.n_expected > 0
 
-    @property
+    @cached_property
     def test_train_ratio(self) -> float:
         return _ratio(self.scored_rows)
 
-    @property
+    @cached_property
     def test_size(self) -> float | None:
         """Samples of a test fold, on average, where scores are shares of them; else None."""
         sizes = [row.n_test for row in self.scored_rows]
         return math.fsum(sizes) / len(sizes) if self.metric == "accuracy" and sizes and all(sizes) else None
 
-    @property
+    @cached_property
     def scored_rows(self) -> list[Row]:
         return [row for row in self.rows if _score(row, self.metric) is not None]
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """The bins of the reliability diagram over all folds, where the model gives probabilities."""
+        return pool(row.calibration for row in self.scored_rows)
 
     @property
     def time_train_s(self) -> float | None:
@@ -237,9 +244,10 @@ def _build_table(dataset: str, rows: list[Row], suite: Mapping[str, Any]) -> Dat
 
 
 def _summarize(rows: list[Row], metric: str, n_expected: int, machine: str | None) -> Summary:
-    scored = {_fold_key(row): value for row in rows if (value := _score(row, metric)) is not None}
+    rows = sorted(rows, key=_fold_key)
     done = [row for row in rows if _score(row, metric) is not None]
-    first = rows[0]
+    scored = {_fold_key(row): _score(row, metric) for row in done}
+    first, counts = rows[0], Counter(row.status for row in rows)
     means = {name: stdlib_statistics.fmean(v) for name in MEAN_SCORES if (v := _numbers(done, name))}
     timed = [row for row in done if is_timed(row, machine)]
     times = {name: stdlib_statistics.median(v) for name in MEDIAN_TIMES if (v := _numbers(timed, name))}
@@ -252,14 +260,14 @@ def _summarize(rows: list[Row], metric: str, n_expected: int, machine: str | Non
         backend=first.backend,
         threads=first.threads,
         metric=metric,
-        rows=tuple(sorted(rows, key=_fold_key)),
-        scores=dict(sorted(scored.items())),
+        rows=tuple(rows),
+        scores=scored,
         interval=_interval(done, list(scored.values()), metric),
         n_expected=n_expected,
         means=means,
         times=times,
         peak_memory_bytes=int(max(peaks)) if peaks else None,
-        statuses={s: n for s in STATUSES if (n := Counter(row.status for row in rows)[s])},
+        statuses={s: counts[s] for s in STATUSES if counts[s]},
     )
 
 
@@ -281,6 +289,8 @@ def _score(row: Row, metric: str) -> float | None:
 
 def _number(value: Any) -> float | None:
     """Return a finite number or None: rows come from a file that anyone may have edited."""
+    if type(value) is float:  # most are
+        return value if math.isfinite(value) else None
     usable = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if usable else None
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.calibration import Calibration, pool
+from bench.calibration import Calibration
 from bench.figures.chart import Chart, layer, sized, tooltips
 from bench.figures.theme import GREY
 from bench.simplicity import is_deep
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from bench.report.content import Section
     from bench.tables import Summary
 
@@ -25,29 +27,29 @@ def confusion(summary: Summary) -> list[list[int]] | None:
 
     Matrices that are none (a file that was edited) are passed over.
     """
-    total: list[list[int]] | None = None
+    import numpy as np
+
+    total: np.ndarray | None = None
     for row in summary.scored_rows:
-        matrix = row.confusion  # once: a row keeps it as text
-        if not _is_matrix(matrix) or (total is not None and len(total) != len(matrix)):
+        matrix = _square(row.confusion)  # asked for once: a row keeps it as text
+        if matrix is None or (total is not None and total.shape != matrix.shape):
             continue
-        if total is None:
-            total = matrix
-        else:
-            total = [[a + b for a, b in zip(*pair, strict=True)] for pair in zip(total, matrix, strict=True)]
-    return total
+        total = matrix if total is None else total + matrix
+    return None if total is None else total.tolist()
 
 
-def _is_matrix(value: Any) -> bool:
-    """Whether a value is a square of counts."""
+def _square(value: Any) -> np.ndarray | None:
+    """Return a square of counts as an array, None for anything else."""
     import numpy as np
 
     if not isinstance(value, list):
-        return False
+        return None
     try:
         array = np.array(value)
     except ValueError:  # lines of different lengths
-        return False
-    return array.ndim == 2 and array.dtype.kind == "i" and 0 < len(array) == array.shape[1] and bool(array.min() >= 0)
+        return None
+    fine = array.ndim == 2 and array.dtype.kind == "i" and 0 < len(array) == array.shape[1] and array.min() >= 0
+    return array if fine else None
 
 
 def confused(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> list[tuple[str, str, int, float]]:
@@ -131,7 +133,7 @@ def calibrations(section: Section) -> list[tuple[Summary, Calibration]]:
     found = []
     for line in section.table.lines:
         scored = [s for s in section.cells(line) if s is not None and s.n]
-        pooled = ((s, pool(row.calibration for row in s.scored_rows)) for s in sorted(scored, key=lambda s: -s.mean))
+        pooled = ((s, s.calibration) for s in sorted(scored, key=lambda s: -s.mean))
         found += [next(((s, p) for s, p in pooled if p is not None), None)]
     return sorted((pair for pair in found if pair is not None), key=lambda pair: -pair[0].mean)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from bench import curves
-from bench.calibration import Calibration, pool
+from bench.calibration import Calibration
 from bench.report.content import Section, number_text
 from bench.tables import Summary
 from bench.verdict import seconds
@@ -39,7 +39,7 @@ def lines(section: Section) -> list[tuple[str, ...]]:
 
 
 def _line(section: Section, s: Summary, low: float, high: float) -> tuple[str, ...]:
-    calibration = pool(row.calibration for row in s.scored_rows)
+    calibration = s.calibration
     one = s.times.get("time_predict_one_s")
     return (
         section.table.labels[s.line],
@@ -85,7 +85,7 @@ def calibration_lines(section: Section) -> list[tuple[str, ...]]:
     found = []
     for line in section.table.lines:
         best = section.at_best(line)
-        pooled = None if best is None else pool(row.calibration for row in best.scored_rows)
+        pooled = None if best is None else best.calibration
         if pooled is not None:
             confidence, accuracy = _means(pooled)
             numbers = (f"{100 * v:.1f}" for v in (pooled.ece, confidence, accuracy))

@@ -11,7 +11,6 @@ import io
 import json
 from typing import Any
 
-from bench.calibration import pool
 from bench.cell import STATUSES
 from bench.report import numbers
 from bench.report.content import Report, Section
@@ -79,7 +78,7 @@ def _record(section: Section, summary: Summary, rank: int | None, notes: dict[in
         **{f"n_{status}": summary.statuses.get(status, 0) for status in STATUSES},
         "footnotes": " ".join(f"[{n}] {notes[n]}" for n in summary.footnotes) or None,
     }
-    if (calibration := pool(row.calibration for row in summary.scored_rows)) is not None:
+    if (calibration := summary.calibration) is not None:
         values["calibration_error"] = calibration.ece
     if interval is not None:
         values |= {f"{metric}_ci_low": interval.low, f"{metric}_ci_high": interval.high}

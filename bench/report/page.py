@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.calibration import pool
 from bench.figures import MOST_DATASETS, charts, left_out, run_charts, slugs
 from bench.figures.chart import Chart
 from bench.figures.classes import class_names
@@ -164,7 +163,7 @@ def _cell(section: Section, summary: Summary, cells: list) -> dict[str, Any]:
     """Return a table cell for the template, and put what is behind it among the cells that the page's script reads."""
     index = len(cells)
     values = {**summary.means, **summary.times}
-    if (calibration := pool(row.calibration for row in summary.scored_rows)) is not None:
+    if (calibration := summary.calibration) is not None:
         values["ece"] = calibration.ece
     if summary.peak_memory_bytes is not None:
         values["peak_memory_bytes"] = summary.peak_memory_bytes

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 N_DRAWS = 2000
+_MOST_WEIGHTS = 1_000_000  # that are held at once
+_MANY_FOLDS = 1000
 
 
 def over_folds(
@@ -65,12 +67,25 @@ def over_folds(
 
     if n_folds < 2:
         raise ValueError(f"resampling needs at least two folds, got {n_folds}")
-    drawn = np.random.default_rng(seed).multinomial(n_folds, np.full(n_folds, 1 / n_folds), n_draws) / n_folds
+    rng = np.random.default_rng(seed)
     estimate = statistic(np.full((1, n_folds), 1 / n_folds))[0]
     stretch = math.sqrt((1 + n_folds * test_train_ratio) * n_folds / (n_folds - 1))
-    draws = estimate + stretch * (statistic(drawn) - estimate)
+    block = max(1, _MOST_WEIGHTS // n_folds)  # all draws at once would take 16 bytes x folds x draws
+    sizes = [min(block, n_draws - start) for start in range(0, n_draws, block)]
+    drawn = np.concatenate([statistic(_weights(rng, n_folds, size)) for size in sizes])
+    draws = estimate + stretch * (drawn - estimate)
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
     return estimate, low, high
+
+
+def _weights(rng: np.random.Generator, n_folds: int, n_draws: int) -> np.ndarray:
+    """Return how often each fold is drawn, over the number of folds: (n_draws, n_folds)."""
+    import numpy as np
+
+    if n_folds <= _MANY_FOLDS:
+        return rng.multinomial(n_folds, np.full(n_folds, 1 / n_folds), n_draws) / n_folds
+    # the same distribution; a multinomial draw costs a binomial one for each fold, ten times as much
+    return np.stack([np.bincount(rng.integers(n_folds, size=n_folds), minlength=n_folds) for _ in range(n_draws)]) / n_folds
 
 
 def over_datasets(
