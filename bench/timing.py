@@ -60,7 +60,7 @@ class PeakMemory:
         self._works = False
         if not sys.platform.startswith("linux"):
             return
-        _trim_heap()
+        trim_heap()
         try:
             with open("/proc/self/clear_refs", "w") as f:
                 f.write("5")
@@ -95,7 +95,7 @@ def _c_library() -> Any:
     return library
 
 
-def _trim_heap() -> None:
+def trim_heap() -> None:
     """Let malloc return free pages, else the memory of an earlier cell would hide what this one needs."""
     library = _c_library()
     if library is not None:

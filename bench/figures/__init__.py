@@ -20,7 +20,7 @@ from bench.figures.theme import vegalite_version, with_theme
 if TYPE_CHECKING:
     from bench.report.content import Report, Section
 
-__all__ = ["Chart", "charts", "draw", "drawn", "left_out", "run_charts", "slugs"]
+__all__ = ["Chart", "charts", "draw", "drawn", "left_out", "pictures", "run_charts", "slugs", "specified"]
 
 #: So many data sets, the first, have all their charts, and pictures of them; the others those of their scores, in the page.
 MOST_DATASETS = 12
@@ -53,15 +53,20 @@ def run_charts(report: Report) -> dict[str, Chart]:
     return {chart.name: chart for chart in found if chart is not None}
 
 
+def pictures(report: Report) -> list[tuple[str, str]]:
+    """Return the figures as they are to be drawn, as ``(<data set>-<chart>, Vega-Lite specification)``: they need no rows."""
+    names = slugs([s.dataset for s in report.sections])
+    found = [specified(f"{ALL}-{name}", chart, "All data sets") for name, chart in run_charts(report).items()]
+    for slug, section in list(zip(names, report.sections, strict=True))[:MOST_DATASETS]:
+        found += [specified(f"{slug}-{name}", chart, section.dataset) for name, chart in charts(section).items()]
+    return found
+
+
 def draw(report: Report) -> dict[str, bytes]:
     """Return the content of each figure file: ``<data set>-<chart>.svg`` and ``.png``."""
     files: dict[str, bytes] = {}
-    names = slugs([s.dataset for s in report.sections])
-    for name, chart in run_charts(report).items():
-        files |= drawn(f"{ALL}-{name}", chart, "All data sets")
-    for slug, section in list(zip(names, report.sections, strict=True))[:MOST_DATASETS]:
-        for name, chart in charts(section).items():
-            files |= drawn(f"{slug}-{name}", chart, section.dataset)
+    for stem, text in pictures(report):
+        files |= drawn(stem, text)
     return files
 
 
@@ -86,14 +91,19 @@ def left_out(report: Report) -> int:
     return max(0, len(report.sections) - MOST_DATASETS)
 
 
-def drawn(stem: str, chart: Chart, of: str) -> dict[str, bytes]:
-    """Return a chart as the files ``<stem>.svg`` and ``<stem>.png``, on white; nothing is fetched for them."""
-    import vl_convert
-
+def specified(stem: str, chart: Chart, of: str) -> tuple[str, str]:
+    """Return the name of a chart's files, and its Vega-Lite specification on white."""
     picture = chart.chart.properties(title=f"{of}: {chart.title[:1].lower()}{chart.title[1:]}", width=chart.file_width)
     spec = with_theme(picture.properties(autosize="pad").to_dict(validate=False), "light")
     spec["background"] = "white"
     text = json.dumps(spec, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")  # half a character is none
+    return stem, text
+
+
+def drawn(stem: str, text: str) -> dict[str, bytes]:
+    """Return a chart that was `specified` as the files ``<stem>.svg`` and ``<stem>.png``; nothing is fetched for them."""
+    import vl_convert
+
     svg = vl_convert.vegalite_to_svg(text, vl_version=vegalite_version(), allowed_base_urls=[])
     return {f"{stem}.svg": svg.encode("utf-8"), f"{stem}.png": _smaller(vl_convert.svg_to_png(svg, scale=2))}
 

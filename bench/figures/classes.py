@@ -27,8 +27,6 @@ def confusion(summary: Summary) -> list[list[int]] | None:
 
     Matrices that are none (a file that was edited) are passed over.
     """
-    import numpy as np
-
     total: np.ndarray | None = None
     for row in summary.scored_rows:
         matrix = _square(row.confusion)  # asked for once: a row keeps it as text

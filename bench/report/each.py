@@ -64,7 +64,7 @@ def sparkline(values: Sequence[float], low: float | None = None, high: float | N
     Examples
     --------
     >>> sparkline([0.0, 0.5, 1.0])
-    '▁▅█'
+    '▁▄█'
     >>> sparkline([]), sparkline([2.0, 2.0])
     ('', '▅▅')
     """

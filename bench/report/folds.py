@@ -2,6 +2,9 @@
 
 All measured fields of a row are there, whatever they are called, but for those that stand elsewhere in the page; a field that
 holds several numbers (a ledger of latencies, say) becomes several, named ``field.key``. Numbers have six digits.
+
+Nobody reads the ledger of 10,000 folds. Of a contestant with more folds than `in_full` says, the page holds score, fate and
+times of each fold, as columns, and everything of some: those that did not end well, then the first.
 """
 
 from __future__ import annotations
@@ -17,8 +20,12 @@ from bench.report.shell import Blocks, pack, to_json
 from bench.tables import DATA_HASHES, Summary
 from bench.tuning.summary import params_words
 
-#: Cells that are stored together.
-CHUNK = 100
+#: Contestants that are stored together, and their folds.
+CHUNK, CHUNK_FOLDS = 100, 20_000
+#: Folds of a contestant that are kept in full, and of a whole page.
+MOST_FOLDS, MOST_ROWS = 200, 20_000
+#: What is kept of each fold beside its score, where not all are kept in full.
+OF_EACH = ("repeat", "fold", "status", "time_fit_s", "time_predict_s")
 #: What the folds of a whole page may take, compressed. A row takes some 80 to 150 bytes.
 MOST_BYTES = 3_000_000
 #: Not among the fields of a fold: said once for the cell, or drawn as a chart.
@@ -31,14 +38,35 @@ MOST_TEXT = 8000
 MOST_CONFUSIONS = 20
 
 
-def add(blocks: Blocks, prefix: str, cells: Sequence[tuple[Summary, Sequence[str]]], room: int) -> tuple[list[str], int]:
-    """Store the folds of some cells in blocks ``<prefix>-<n>``, `CHUNK` cells each, as long as there is room.
+Cells = Sequence[tuple[Summary, Sequence[str]]]  # contestants, each with the names of its classes
+
+
+def in_full(n_contestants: int) -> int:
+    """Return of how many folds of a contestant everything is kept, in a page of so many contestants.
+
+    Examples
+    --------
+    >>> in_full(10), in_full(1000), in_full(100_000)
+    (200, 20, 3)
+    """
+    return max(3, min(MOST_FOLDS, MOST_ROWS // max(1, n_contestants)))
+
+
+def chunk_size(cells: Cells) -> int:
+    """Return how many contestants are stored together: fewer where they have many folds, as a block is opened as a whole."""
+    return max(1, min(CHUNK, CHUNK_FOLDS // max((len(summary.rows) for summary, _ in cells), default=1)))
+
+
+def add(blocks: Blocks, prefix: str, cells: Cells, room: int, most: int = MOST_FOLDS) -> tuple[list[str], int]:
+    """Store the folds of some cells in blocks ``<prefix>-<n>``, `chunk_size` cells each, as long as there is room.
 
     Parameters
     ----------
     cells : sequence of (Summary, names of the classes)
     room : int
         Bytes that are left.
+    most : int
+        Folds of a cell that are kept in full: `in_full`.
 
     Returns
     -------
@@ -48,8 +76,9 @@ def add(blocks: Blocks, prefix: str, cells: Sequence[tuple[Summary, Sequence[str
         Bytes that are left now; negative where some cells were left out.
     """
     names = []
-    for start in range(0, len(cells), CHUNK):
-        text = pack(to_json(_chunk(cells[start : start + CHUNK])))
+    size = chunk_size(cells)
+    for start in range(0, len(cells), size):
+        text = pack(to_json(_chunk(cells[start : start + size], most)))
         room -= len(text)
         if room < 0:
             break
@@ -58,18 +87,46 @@ def add(blocks: Blocks, prefix: str, cells: Sequence[tuple[Summary, Sequence[str
     return names, room
 
 
-def _chunk(cells: Sequence[tuple[Summary, Sequence[str]]]) -> dict[str, Any]:
+def _chunk(cells: Cells, most: int) -> dict[str, Any]:
     hashes: dict[str, int] = {}
     fields: dict[str, int] = {}
-    found = [
-        {
-            "folds": [_sparse(row, fields) for row in summary.rows],
-            "hashes": [[_intern(getattr(row, name), hashes) for name in DATA_HASHES] for row in summary.rows],
+    found = []
+    for summary, names in cells:
+        rows = chosen(summary.rows, most)
+        cell = {
+            "folds": [_sparse(row, fields) for row in rows],
+            "hashes": [[_intern(getattr(row, name), hashes) for name in DATA_HASHES] for row in rows],
             **_confusions(summary, names),
         }
-        for summary, names in cells
-    ]
+        if len(rows) < len(summary.rows):
+            cell["all"] = _columns(summary)
+        found.append(cell)
     return {"fields": list(fields), "cells": found, "hashes": list(hashes)}
+
+
+def chosen(rows: Sequence[Row], most: int) -> list[Row]:
+    """Return `most` of the rows, in their order: those that did not end well, then the first.
+
+    Examples
+    --------
+    >>> rows = [Row("d", "raw", "lda", "sklearn", 1, 0, i, 0, "timeout" if i == 7 else "ok") for i in range(9)]
+    >>> [row.fold for row in chosen(rows, 3)]
+    [0, 1, 7]
+    """
+    if len(rows) <= most:
+        return list(rows)
+    kept = sorted(range(len(rows)), key=lambda i: (rows[i].status == "ok", i))[:most]
+    return [rows[i] for i in sorted(kept)]
+
+
+def _columns(summary: Summary) -> dict[str, list[Any]]:
+    """Return what is kept of each fold of a contestant with many, a list for each field."""
+    columns = {name: [getattr(row, name) for row in summary.rows] for name in (*OF_EACH, summary.metric)}
+    return {
+        name: [_short(v) if type(v) is float else v for v in values]
+        for name, values in columns.items()
+        if any(v is not None for v in values)
+    }
 
 
 def _sparse(row: Row, fields: dict[str, int]) -> list[Any]:

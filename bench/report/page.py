@@ -46,6 +46,10 @@ MEASURES = {
 }
 #: Where a fold of a page of this many cells is looked for: rows.jsonl of the run.
 FEW_CHARTS = "The last {n} data sets have the charts of their scores alone; the first {most} have all, with pictures."
+IN_PART = (
+    "Of contestants with more than {most} folds, a drill-down shows score, fate and times of each fold, and everything that "
+    "was measured of {most}: those that did not end well, then the first; rows.jsonl holds all."
+)
 LEFT_OUT = "The folds of {n} contestants are left out, as the page keeps {limit:.0f} MB of them at most; rows.jsonl holds all."
 
 
@@ -67,27 +71,33 @@ def to_html(report: Report) -> str:
         views=views,
         overall=overall,
         published_header=PUBLISHED_HEADER,
-        left_out=_left_out(n_left_out, left_out(report)),
+        left_out=_left_out(report, n_left_out),
     )
 
 
-def _left_out(n_contestants: int, n_datasets: int) -> list[str]:
+def _left_out(report: Report, n_contestants: int) -> list[str]:
     """Return what a page does not hold, in sentences."""
-    found = [LEFT_OUT.format(n=n_contestants, limit=folds.MOST_BYTES / 1e6)] if n_contestants else []
+    n_datasets = left_out(report)
+    summaries = [summary for section in report.sections for summary in section.table.cells.values()]
+    most = folds.in_full(len(summaries))
+    found = [IN_PART.format(most=most)] if any(len(summary.rows) > most for summary in summaries) else []
+    found += [LEFT_OUT.format(n=n_contestants, limit=folds.MOST_BYTES / 1e6)] if n_contestants else []
     return found + ([FEW_CHARTS.format(n=n_datasets, most=MOST_DATASETS)] if n_datasets else [])
 
 
 def _add_folds(report: Report, views: list[dict[str, Any]], blocks: shell.Blocks) -> int:
     """Store the folds of as many cells as there is room for, from the first data set on; return how many were left out."""
     room, n_left_out = folds.MOST_BYTES, 0
+    most = folds.in_full(sum(len(view["summaries"]) for view in views))
     for i, (section, view) in enumerate(zip(report.sections, views, strict=True)):
         cells = []
         for summary in view.pop("summaries"):
             n = next((len(row.confusion) for row in summary.rows if isinstance(row.confusion, list)), 0)
             cells.append((summary, class_names(section, n)))
-        names, room = folds.add(blocks, f"folds-{i}", cells, room) if room >= 0 else ([], room)
-        view["data"] |= {"chunks": names, "chunk": folds.CHUNK}
-        n_left_out += max(0, len(cells) - len(names) * folds.CHUNK)
+        names, room = folds.add(blocks, f"folds-{i}", cells, room, most) if room >= 0 else ([], room)
+        size = folds.chunk_size(cells)
+        view["data"] |= {"chunks": names, "chunk": size}
+        n_left_out += max(0, len(cells) - len(names) * size)
     return n_left_out
 
 

@@ -159,8 +159,12 @@
 
   const foldParts = (content, stored, cell) => {
     const folds = cell.folds.map((values) => Object.fromEntries(stored.fields.map((name, i) => [name, values[i]]).filter(([, value]) => value !== null && value !== undefined)));
-    const name = (fold) => (folds.some((f) => f.repeat > 0) ? `${fold.repeat} / ${fold.fold}` : String(fold.fold));
-    const parts = [dots(content, folds, name), foldTable(folds, name), ledgerTable(folds, name)];
+    // of a contestant with many folds: a few fields of each, as columns
+    const every = cell.all ? cell.all.fold.map((_, i) => Object.fromEntries(Object.entries(cell.all).map(([name, values]) => [name, values[i]]).filter(([, value]) => value !== null))) : folds;
+    const repeated = every.some((f) => f.repeat > 0);
+    const name = (fold) => (repeated ? `${fold.repeat} / ${fold.fold}` : String(fold.fold));
+    const parts = [dots(content, every, name), foldTable(every, name), ledgerTable(folds, name)];
+    if (cell.all) parts.unshift(make("p", `Of ${every.length.toLocaleString("en")} folds this page holds score, fate and times; what else was measured, and what they saw, of ${folds.length}: those that did not end well, then the first. rows.jsonl holds all.`));
     if (cell.confused && cell.confused.length) {
       const details = make("details");
       details.append(make("summary", "What it mistook for what"), grid("Samples of all test folds, the most frequent mistakes first", ["true class", "taken for", "samples", "of the true class"], cell.confused.map((row) => row.map(String))));
@@ -175,17 +179,24 @@
     return parts.filter((part) => part !== null);
   };
 
+  // at most 500 of many folds, the lowest and the highest among them: more dots cannot be told apart
+  const spread = (found, field) => {
+    const n = 500;
+    if (found.length <= n) return found;
+    const sorted = [...found].sort((a, b) => a[field] - b[field]);
+    return Array.from({ length: n }, (_, i) => sorted[Math.round((i * (sorted.length - 1)) / (n - 1))]);
+  };
+
   // the raw samples as dots, fold by fold: score, fit, predict; the tables below hold the same numbers
   const dots = (content, folds, name) => {
     const strips = [content.metric, "time_fit_s", "time_predict_s"].map((field) => [field, folds.filter((f) => typeof f[field] === "number")]).filter(([, found]) => found.length > 1);
     if (!strips.length) return null;
     const box = make("div", null, { class: "strips", "aria-hidden": "true" });
     for (const [field, found] of strips) {
-      const values = found.map((f) => f[field]);
-      const [low, high] = [Math.min(...values), Math.max(...values)];
+      const [low, high] = found.reduce(([l, h], f) => [Math.min(l, f[field]), Math.max(h, f[field])], [Infinity, -Infinity]);
       const strip = make("div", null, { class: "strip" });
       const line = make("span", null, { class: "line" });
-      found.forEach((fold) => line.append(make("i", null, { style: `left:${high > low ? (100 * (fold[field] - low)) / (high - low) : 50}%`, title: `fold ${name(fold)}: ${word(field, fold[field])}` })));
+      spread(found, field).forEach((fold) => line.append(make("i", null, { style: `left:${high > low ? (100 * (fold[field] - low)) / (high - low) : 50}%`, title: `fold ${name(fold)}: ${word(field, fold[field])}` })));
       strip.append(make("span", label(field), { class: "what" }), make("span", word(field, low), { class: "end" }), line, make("span", word(field, high)));
       box.append(strip);
     }

@@ -19,7 +19,7 @@ const page = (() => {
     header.forEach((text) => head.append(make("th", text, { scope: "col" })));
     table.createTHead().append(head);
     const body = table.createTBody();
-    for (const cells of rows) {
+    const add = (cells) => {
       const row = make("tr");
       cells.forEach((node, i) => {
         const cell = i > 0 ? make("td") : make("th", null, { scope: "row" });
@@ -27,9 +27,22 @@ const page = (() => {
         row.append(cell);
       });
       body.append(row);
-    }
+    };
     const scroll = make("div", null, { class: "scroll", tabindex: "0", role: "region", "aria-label": caption });
     scroll.append(table);
+    const page = 500; // rows that are set at once
+    rows.slice(0, page).forEach(add);
+    if (rows.length > page) {
+      const more = make("button", null, { type: "button", class: "more" });
+      const tell = () => (more.textContent = `Show more: ${body.rows.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} are shown`);
+      more.addEventListener("click", () => {
+        rows.slice(body.rows.length, body.rows.length + page).forEach(add);
+        if (body.rows.length < rows.length) tell();
+        else more.remove();
+      });
+      tell();
+      scroll.append(more);
+    }
     return scroll;
   };
 

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from bench.report.library import digest_of, packed
 
 HERE = Path(__file__).parent
 LIBRARY = "vega"  # the block that holds the chart library
@@ -82,10 +83,10 @@ def render(
     from bench.figures.theme import with_theme
 
     script = "\n".join(asset(name) for name in ("shell.js", *scripts))
-    allowed = [script]
+    allowed = [digest_of(script)]
     if charts:
-        blocks.add_packed(LIBRARY, _packed_library())
-        allowed.append(library())
+        blocks.add_packed(LIBRARY, packed().packed)
+        allowed.append(packed().digest)
     shared = {"noChart": NO_CHART, "themes": {theme: with_theme({}, theme)["config"] for theme in ("light", "dark")}}
     return (
         _environment()
@@ -108,9 +109,9 @@ def chart_block(chart: Any) -> dict[str, Any]:
     return {"spec": spec, "caption": chart.title, "header": list(chart.header), "rows": [list(row) for row in chart.rows]}
 
 
-def policy(scripts: Sequence[str]) -> str:
-    """Return the Content-Security-Policy that lets these scripts run, and nothing else."""
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+def policy(digests: Sequence[str]) -> str:
+    """Return the Content-Security-Policy that lets the scripts with these digests run, and nothing else."""
+    hashes = " ".join(f"'{digest}'" for digest in digests)
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
@@ -163,21 +164,6 @@ def block_of(page: str, name: str) -> Any:
     [1]
     """
     return unpack(page.split(f'id="block-{name}">')[1].split("</script>")[0])
-
-
-@lru_cache(maxsize=1)
-def library() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script."""
-    import vl_convert
-
-    from bench.figures.theme import vegalite_version
-
-    return vl_convert.javascript_bundle(vl_version=vegalite_version())
-
-
-@lru_cache(maxsize=1)
-def _packed_library() -> str:
-    return base64.b64encode(gzip.compress(library().encode(), 9, mtime=0)).decode("ascii")
 
 
 @lru_cache(maxsize=16)

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.report.shell import embed, library, policy
+from bench.report.library import digest_of, library
+from bench.report.shell import embed, policy
 from bench.studies import charts
 from bench.studies.entry import OUTCOMES, Figure
 from bench.studies.writing import Finished, provenance
@@ -49,7 +50,7 @@ def to_html(studies: Sequence[Finished], missing: Mapping[str, str]) -> str:
         words=WORDS,
         counts=[(WORDS[o], sum(v["found"].verdict.outcome == o for v in views)) for o in OUTCOMES],
         css=Markup(css + (HERE / "page.css").read_text(encoding="utf-8")),
-        policy=policy([js, vega]),
+        policy=policy([digest_of(js), digest_of(vega)]),
         js=Markup(js),
         vega=Markup(vega),
         data=Markup(embed(specs)),

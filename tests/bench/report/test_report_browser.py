@@ -334,3 +334,26 @@ def test_folds_that_were_left_out_are_said(browser, make_run, tmp_path, monkeypa
     browser.run("document.querySelector('.scores td.cell .open').click()")
     browser.wait_for("document.querySelector('dialog').open")
     assert "rows.jsonl holds them" in browser.run("document.querySelector('#drill-body').textContent")
+
+
+def test_a_contestant_with_many_folds_shows_each_and_the_ledger_of_some(browser, make_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.report.folds.MOST_FOLDS", 7)
+    run = make_run(models={"lda": ("classical", 95.0, 0.1)}, features={"raw": 0.0}, repeats=120)
+    browser.open(written(run, tmp_path))
+    assert "Of contestants with more than 7 folds" in browser.run("document.querySelector('.made').textContent")
+    browser.run("document.querySelector('.scores td.cell .open').click()")
+    browser.wait_for("document.querySelector('dialog').open")
+    assert "Of 600 folds" in browser.run("document.querySelector('#drill-body').textContent")
+    rows = "document.querySelectorAll('#drill-body table')[0].tBodies[0].rows.length"
+    assert browser.run(rows) == 500
+    assert "500 of 600" in browser.run("document.querySelector('#drill-body .more').textContent")
+    browser.run("document.querySelector('#drill-body .more').click()")
+    assert browser.run(rows) == 600
+    assert browser.run("document.querySelector('#drill-body .more')") is None
+    assert browser.run("document.querySelectorAll('#drill-body table')[1].tHead.rows[0].cells.length") == 2 + 7
+    assert browser.run("document.querySelectorAll('#drill-body .strip')[0].querySelectorAll('i').length") == 500
+
+
+def written(run, folder):
+    write_report(run.write(folder / "run"))
+    return folder / "run" / "report.html"

@@ -356,3 +356,50 @@ def test_100_000_cells_are_reported_in_reasonable_time(make_run, tmp_path):
     folder = run.write(tmp_path / "run")
     assert len(report.render(folder, "csv").splitlines()) == 56 * 90 + 1
     assert report.render(folder, "html")
+
+
+@pytest.mark.parametrize("breaks", [None, "no process", "not its answer"])
+def test_the_chart_library_is_made_ready_beside_and_here_where_that_fails(breaks, monkeypatch):
+    """Once is enough: what stands in for the process says whether it was asked, and what came of it."""
+    from bench.report import library
+
+    answer = {"packed": "AAAA", "digest": "sha256-x"}
+
+    def run(command, **options):
+        if breaks == "no process":
+            raise OSError("no more processes")
+        return subprocess.CompletedProcess(command, 0, b"oops" if breaks else json.dumps(answer).encode())
+
+    monkeypatch.setattr(library.subprocess, "run", run)
+    monkeypatch.setattr(library, "make", lambda: "made here")
+    library.packed.cache_clear()
+    try:
+        library.start()
+        assert library.packed() == ("made here" if breaks else library.Library(**answer))
+        library.start()
+        assert not library._started  # it is there
+    finally:
+        library.packed.cache_clear()
+
+
+def test_the_process_answers_with_the_library():
+    from bench.report import library
+
+    done = subprocess.run([sys.executable, "-m", "bench.report.library"], capture_output=True, check=True, cwd=ROOT)
+    assert library.Library(**json.loads(done.stdout)) == library.packed()
+
+
+def test_a_page_holds_score_and_times_of_each_of_many_folds_and_some_in_full(make_run, tmp_path, monkeypatch):
+    from bench.report.shell import block_of
+
+    monkeypatch.setattr("bench.report.folds.MOST_FOLDS", 4)
+    run = make_run(models={"lda": ("classical", 95.0, 0.1)}, features={"raw": 0.0}, repeats=3)
+    run.rows[11] = replace(run.rows[11], status="timeout", accuracy=None, message="too slow")
+    page = report.render(run.write(tmp_path / "run"), "html")
+    cell = block_of(page, "folds-0-0")["cells"][0]
+    assert len(cell["folds"]) == len(cell["hashes"]) == 4
+    assert "too slow" in json.dumps(cell["folds"])
+    assert cell["all"]["status"].count("timeout") == 1 and cell["all"]["accuracy"].count(None) == 1
+    rows = sorted(run.rows, key=lambda row: (row.repeat, row.fold))
+    assert cell["all"]["time_fit_s"] == [float(f"{row.time_fit_s:.6g}") for row in rows]
+    assert "those that did not end well, then the first" in page
