@@ -150,6 +150,10 @@ _POOL = (
     Pool("ragged", (7, 9, 3), 2),
     Pool("channels_17", (6, 6, 17), 2),
     Pool("channels_67", (4, 4, 67), 2, {"stride": 1}),
+    Pool("whole_vectors", (6, 8, 32), 2),
+    Pool("whole_vectors_ragged", (7, 9, 16), 2),
+    Pool("whole_vectors_overlap", (5, 7, 16), 3, {"stride": 2}),  # as many windows as pairs of pixels, but other ones
+    Pool("whole_vectors_gaps", (6, 8, 16), 1, {"stride": 2}),
     Pool("overlap", (7, 8, 3), 3, {"stride": 1}),
     Pool("overlap_2", (9, 9, 3), 3, {"stride": 2, "padding": 1}),
     Pool("non_square", (6, 11, 2), (2, 3), {"stride": (1, 2)}),
@@ -226,6 +230,17 @@ def _with_equal_rows(plain: Build) -> Build:
     return build
 
 
+def _with_steps(plain: Build) -> Build:
+    """Rows that rise in three steps, each far above the last."""
+
+    def build(rng, dtype):
+        (x,), options = plain(rng, np.float64)
+        steps = np.repeat([0.0, 300.0, -500.0], [len(x) // 2, len(x) // 4, len(x) - len(x) // 2 - len(x) // 4])
+        return (np.asarray(x + steps[:, None], dtype),), options
+
+    return build
+
+
 def _gemm_special(value: float) -> Build:
     """One special value in a and one in b: it may spread along its row or column, and nowhere else."""
     plain = gemm_build(14, 9, 35)
@@ -290,6 +305,8 @@ _NORM = (
     ((2, 3, 4, 67), {}),
     ((4, 9, 9, 32), {}),
     ((131, 64), {"offset": 300.0, "activation": None}),
+    ((601, 84), {"offset": 5.0}),
+    ((1101, 16), {}),
     ((5, 521), {}),
     ((3, 1031), {"offset": -20.0}),
     ((0, 5), {}),
@@ -385,6 +402,8 @@ def _all():
         yield kernel, "nan", _with_nan(build)
     for kernel, build in norm_builds((700, 18)).items():
         yield kernel, "equal_rows", _with_equal_rows(build)
+    for shape in ((700, 18), (1100, 64)):
+        yield "batch_norm_statistics", f"steps_{_shape_name(shape)}", _with_steps(norm_builds(shape)["batch_norm_statistics"])
     yield "batch_norm_backward", "count", _with_options(norm_builds((9, 21))["batch_norm_backward"], count=20)
     for sizes in _TEXTS:
         yield from ((kernel, _shape_name(sizes), build) for kernel, build in embedding_builds(*sizes).items())

@@ -2,9 +2,11 @@
 # for the same reason (a call to libm would not be vectorised). Constants are cast to the element's type: C would take a plain
 # 1.0 for a double, and compute half as many elements at a time.
 #
-# exp(x) = 2**n * exp(r), n = round(x / ln 2), |r| <= ln(2) / 2, exp(r) by its Taylor polynomial, whose remainder lies below
-# half a unit in the last place (degree 7 in float32, 13 in float64). Range reduction in two steps: Cody & Waite, "Software
-# Manual for the Elementary Functions" (1980).
+# exp(x) = 2**n * exp(r), n = round(x / ln 2), |r| <= ln(2) / 2. In float64 exp(r) is its Taylor polynomial of degree 13, whose
+# remainder lies below half a unit in the last place; in float32 1 + r + r^2 q(r) with q of degree 4, relative error 3e-9, fitted
+# by Lawson's algorithm. Range reduction in two steps: Cody & Waite, "Software Manual for the Elementary Functions" (1980).
+#
+# A division costs as much as ten multiply-adds and there is one unit for it: each function has one.
 
 ctypedef void (*unary)(const real*, real*, Py_ssize_t) noexcept nogil
 ctypedef void (*binary)(const real*, const real*, real*, Py_ssize_t) noexcept nogil
@@ -13,14 +15,13 @@ cdef enum:
     CHUNK = 16384  # elements per piece of work of a thread
 
 
-cdef inline real fast_exp(real x) noexcept nogil:
-    # x <= 0 is all the callers need; below the smallest normal number the result is 0. NaN stays NaN.
-    cdef real n, r, p, clamped
+cdef inline real exp_within(real x) noexcept nogil:
+    # |x| below the logarithm of the largest number (87 and 708): all others must be caught. NaN stays NaN.
+    cdef real n, r, p
     cdef bits_t shift
     if IS_FLOAT64:
-        clamped = <real>-708.0 if x < <real>-708.0 else x
-        n = (clamped * <real>1.4426950408889634 + <real>6755399441055744.0) - <real>6755399441055744.0
-        r = (clamped - n * <real>6.93145751953125e-1) - n * <real>1.42860682030941723212e-6
+        n = (x * <real>1.4426950408889634 + <real>6755399441055744.0) - <real>6755399441055744.0
+        r = (x - n * <real>6.93145751953125e-1) - n * <real>1.42860682030941723212e-6
         p = <real>(1.0 / 6227020800.0)
         p = p * r + <real>(1.0 / 479001600.0)
         p = p * r + <real>(1.0 / 39916800.0)
@@ -28,22 +29,76 @@ cdef inline real fast_exp(real x) noexcept nogil:
         p = p * r + <real>(1.0 / 362880.0)
         p = p * r + <real>(1.0 / 40320.0)
         p = p * r + <real>(1.0 / 5040.0)
+        p = p * r + <real>(1.0 / 720.0)
+        p = p * r + <real>(1.0 / 120.0)
+        p = p * r + <real>(1.0 / 24.0)
+        p = p * r + <real>(1.0 / 6.0)
+        p = p * r + <real>0.5
         # the bits of (n + 1.5 * 2**52) hold n in their low end: an integer without a conversion instruction
         shift = (bits_from_real(n + <real>6755399441055744.0) + 1023) << MANTISSA_BITS
     else:
-        clamped = <real>-87.0 if x < <real>-87.0 else x
-        n = (clamped * <real>1.44269504 + <real>12582912.0) - <real>12582912.0
-        r = (clamped - n * <real>0.693359375) - n * <real>-2.12194440e-4
-        p = <real>(1.0 / 5040.0)
+        n = (x * <real>1.44269504 + <real>12582912.0) - <real>12582912.0
+        r = (x - n * <real>0.693359375) - n * <real>-2.12194440e-4
+        p = <real>0.00138146020
+        p = p * r + <real>0.00836871529
+        p = p * r + <real>0.0416683879
+        p = p * r + <real>0.166665206
+        p = p * r + <real>0.499999934
         shift = (bits_from_real(n + <real>12582912.0) + 127) << MANTISSA_BITS
-    p = p * r + <real>(1.0 / 720.0)
-    p = p * r + <real>(1.0 / 120.0)
-    p = p * r + <real>(1.0 / 24.0)
-    p = p * r + <real>(1.0 / 6.0)
-    p = p * r + <real>0.5
     p = p * r + <real>1.0
     p = p * r + <real>1.0
-    return p * real_from_bits(shift) if clamped == x else (x if x != x else <real>0)
+    return p * real_from_bits(shift)
+
+
+cdef inline real fast_exp(real x) noexcept nogil:
+    # x <= 0 is all the callers need; where the result would be below the smallest normal number it is 0. NaN stays NaN.
+    cdef real low = <real>-708.0 if IS_FLOAT64 else <real>-87.0
+    return exp_within(low if x < low else x) if x >= low or x != x else <real>0
+
+
+cdef inline real exp_clamped(real x) noexcept nogil:
+    # exp(x) with x held where its exponential and that one's inverse are normal numbers. NaN stays NaN.
+    cdef real low = <real>-708.0 if IS_FLOAT64 else <real>-87.0
+    x = low if x < low else x
+    return exp_within(-low if x > -low else x)
+
+
+cdef inline real sigmoid_of(real x) noexcept nogil:
+    # 1 / (1 + exp(-x)); 0 where it would be below the smallest normal number.
+    return <real>0 if x < (<real>-708.0 if IS_FLOAT64 else <real>-87.0) else <real>1 / (<real>1 + exp_clamped(-x))
+
+
+cdef inline real tanh_of(real x) noexcept nogil:
+    # In float32 a quotient of polynomials, fitted on [-9, 9], where tanh has reached 1; its coefficients are those of Eigen's
+    # `ptanh_float` (MathFunctionsImpl.h). In float64, for |x| >= 0.3, sign(x) * (1 - e) / (1 + e) with e = exp(-2 |x|); nearer to 0
+    # that difference loses digits: there the continued fraction of Lambert (1761), x / (1 + x^2 / (3 + x^2 / (5 + ...))).
+    cdef real e, a, s, top, bottom
+    if IS_FLOAT64:
+        a = -x if x < <real>0 else x
+        e = fast_exp(<real>-2 * a)
+        s = a * a if a < <real>0.5 else <real>0.25
+        top = a * (<real>2027025 + s * (<real>270270 + s * (<real>6930 + s * <real>36)))
+        bottom = <real>2027025 + s * (<real>945945 + s * (<real>51975 + s * (<real>630 + s)))
+        top = <real>1 - e if a >= <real>0.3 else top
+        bottom = <real>1 + e if a >= <real>0.3 else bottom
+        a = top / bottom
+        return -a if x < <real>0 else a
+    a = <real>-9 if x < <real>-9 else x
+    a = <real>9 if a > <real>9 else a
+    s = a * a
+    top = <real>1.394553628e-8
+    top = top * s + <real>2.102733560e-5
+    top = top * s + <real>3.520756727e-3
+    top = top * s + <real>1.340216100e-1
+    top = top * (s * a) + a
+    bottom = <real>8.015776984e-7
+    bottom = bottom * s + <real>3.326951409e-4
+    bottom = bottom * s + <real>2.597254514e-2
+    bottom = bottom * s + <real>4.673548340e-1
+    bottom = bottom * s + <real>1
+    a = top / bottom
+    a = <real>-1 if a < <real>-1 else a
+    return <real>1 if a > <real>1 else a
 
 
 cdef void relu_range(const real* x, real* y, Py_ssize_t n) noexcept nogil:
@@ -53,33 +108,15 @@ cdef void relu_range(const real* x, real* y, Py_ssize_t n) noexcept nogil:
 
 
 cdef void sigmoid_range(const real* x, real* y, Py_ssize_t n) noexcept nogil:
-    # e = exp(-|x|) cannot overflow: 1 / (1 + e) for x >= 0, e / (1 + e) for x < 0
     cdef Py_ssize_t i
-    cdef real e, v
     for i in range(n):
-        v = x[i]
-        e = fast_exp(v if v < <real>0 else -v)
-        y[i] = (e if v < <real>0 else <real>1) / (<real>1 + e)
+        y[i] = sigmoid_of(x[i])
 
 
 cdef void tanh_range(const real* x, real* y, Py_ssize_t n) noexcept nogil:
-    # For |x| >= 0.3: sign(x) * (1 - e) / (1 + e) with e = exp(-2 |x|). Nearer to 0 that difference loses digits: there the
-    # continued fraction of Lambert (1761), x / (1 + x^2 / (3 + x^2 / (5 + x^2 / (7 + ...)))), written as one quotient.
     cdef Py_ssize_t i
-    cdef real e, v, a, s, far, near
     for i in range(n):
-        v = x[i]
-        a = -v if v < <real>0 else v
-        e = fast_exp(<real>-2 * a)
-        far = (<real>1 - e) / (<real>1 + e)
-        s = a * a if a < <real>0.5 else <real>0.25
-        near = (
-            a * (<real>2027025 + s * (<real>270270 + s * (<real>6930 + s * <real>36)))
-            / (<real>2027025 + s * (<real>945945 + s * (<real>51975 + s * (<real>630 + s))))
-        )
-        far = far if a >= <real>0.3 else near
-        far = -far if v < <real>0 else far
-        y[i] = far if v == v else v
+        y[i] = tanh_of(x[i])
 
 
 cdef void relu_backward_range(const real* dy, const real* y, real* dx, Py_ssize_t n) noexcept nogil:
@@ -120,16 +157,17 @@ cdef inline real within_reach(real x) noexcept nogil:
 cdef void gelu_range(const real* x, real* y, Py_ssize_t n) noexcept nogil:
     # x * sigmoid(2 u), 2 u = 2 sqrt(2 / pi) (x + 0.044715 x^3)
     cdef Py_ssize_t i
-    cdef real v, near, u, e
+    cdef real v, near, u, gated
     for i in range(n):
         v = x[i]
         near = within_reach(v)
         u = <real>1.5957691216057308 * (near + <real>0.044715 * near * near * near)
-        e = fast_exp(u if u < <real>0 else -u)
-        y[i] = (v if v > <real>0 else near) * ((e if u < <real>0 else <real>1) / (<real>1 + e))
+        gated = (v if v > <real>0 else near) / (<real>1 + exp_clamped(-u))
+        y[i] = <real>0 if u < (<real>-708.0 if IS_FLOAT64 else <real>-87.0) else gated
 
 
 cdef void gelu_backward_range(const real* dy, const real* x, real* dx, Py_ssize_t n) noexcept nogil:
+    # The gate's slope, gate (1 - gate), is gate (e gate) with e = exp(-2 u): that loses no digits where the gate is near 1.
     cdef Py_ssize_t i
     cdef real near, square, u, e, gate, slope
     for i in range(n):
@@ -137,9 +175,9 @@ cdef void gelu_backward_range(const real* dy, const real* x, real* dx, Py_ssize_
         square = near * near
         u = <real>1.5957691216057308 * (near + <real>0.044715 * near * square)
         slope = <real>1.5957691216057308 * (<real>1 + <real>0.134145 * square)
-        e = fast_exp(u if u < <real>0 else -u)
-        gate = (e if u < <real>0 else <real>1) / (<real>1 + e)
-        dx[i] = dy[i] * (gate + near * slope * (e / ((<real>1 + e) * (<real>1 + e))))
+        e = exp_clamped(-u)
+        gate = <real>1 / (<real>1 + e)
+        dx[i] = dy[i] * (gate + near * slope * (e * gate * gate))
 
 
 cdef void add_range(const real* a, const real* b, real* y, Py_ssize_t n) noexcept nogil:

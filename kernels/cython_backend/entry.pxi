@@ -154,13 +154,20 @@ def max_pool2d(cnp.ndarray x, cnp.ndarray out, cnp.ndarray argmax, geometry, int
     return finish(c, into, (x, out, argmax))
 
 
+cdef int max_pool_image(const Call* c, Py_ssize_t n) noexcept nogil:
+    # Whether an index of image n points outside.
+    cdef Py_ssize_t n_windows = c.window.out_h * c.window.out_w, n_pixels = c.window.in_h * c.window.in_w
+    cdef Py_ssize_t windows = n * n_windows * c.channels, pixels = n * n_pixels * c.channels
+    if in_pairs(&c.window) and max_pool_spread(&c.window, c.x + windows, c.argmax + windows, c.out + pixels):
+        return False
+    return max_pool_scatter(c.x + windows, c.argmax + windows, c.out + pixels, n_windows, n_pixels, c.channels)
+
+
 cdef int run_max_pool2d_backward(const Call* c, double* value) noexcept nogil:
-    # window holds the number of windows (out_h) and of pixels (in_h) of an image
-    cdef Py_ssize_t n, windows = c.window.out_h * c.channels, pixels = c.window.in_h * c.channels
+    cdef Py_ssize_t n
     cdef int outside = 0
     for n in prange(c.n, num_threads=c.n_threads, schedule="static"):
-        outside += max_pool_scatter(c.x + n * windows, c.argmax + n * windows, c.out + n * pixels, c.window.out_h,
-                                    c.window.in_h, c.channels)
+        outside += max_pool_image(c, n)
     return OUT_OF_RANGE if outside else SUCCESS
 
 
@@ -170,8 +177,9 @@ def max_pool2d_backward(cnp.ndarray dy, cnp.ndarray argmax, cnp.ndarray out, int
     c.run = run_max_pool2d_backward
     c.x, c.out, c.argmax = data_of(dy), data_of(out), <int32_t*>cnp.PyArray_DATA(argmax)
     c.n, c.channels = cnp.PyArray_DIM(dy, 0), cnp.PyArray_DIM(dy, 3)
-    c.window.out_h = cnp.PyArray_DIM(dy, 1) * cnp.PyArray_DIM(dy, 2)
-    c.window.in_h = cnp.PyArray_DIM(out, 1) * cnp.PyArray_DIM(out, 2)
+    c.window.channels = c.channels
+    c.window.out_h, c.window.out_w = cnp.PyArray_DIM(dy, 1), cnp.PyArray_DIM(dy, 2)
+    c.window.in_h, c.window.in_w = cnp.PyArray_DIM(out, 1), cnp.PyArray_DIM(out, 2)
     return finish(c, into, (dy, argmax, out))
 
 

@@ -15,7 +15,7 @@
 #   pool2d, elementwise, loss, optimizer          single passes over memory
 #   call          calls as data: bound once, run one by one or many in a row
 #   entry         the functions that Python sees
-#   norm          batch and layer normalization, with their entries
+#   norm, layer_norm                              batch and layer normalization, with their entries
 #   embedding     means of rows of a table, with their entries
 #   probe         loops whose rate is known: the machine's ceiling
 
@@ -41,6 +41,12 @@ cdef extern from "support.h" nogil:
     vector vector_select(lanes mask, vector yes, vector no)
     lanes lanes_of(int32_t index)
     lanes lanes_select(lanes mask, int32_t yes, lanes no)
+    lanes lanes_load(const int32_t* p)
+    lanes lanes_equal(lanes a, int32_t b)
+    lanes lanes_or(lanes a, lanes b)
+    lanes lanes_and(lanes a, lanes b)
+    int lanes_all(lanes a)
+    vector vector_where(lanes mask, vector v)
     vector vector_head(vector v, long n)
     vector vector_load_head(const real* p, long n)
     void vector_store_head(real* p, vector v, long n)
@@ -85,5 +91,6 @@ include "optimizer.pxi"
 include "call.pxi"
 include "entry.pxi"
 include "norm.pxi"
+include "layer_norm.pxi"
 include "embedding.pxi"
 include "probe.pxi"

@@ -1,57 +1,121 @@
-# Batch and layer normalization. All of it is memory traffic, so each kernel goes over its arrays once.
+# Batch normalization. All of it is memory traffic, so each kernel goes over its arrays once.
 #
-# Rows of few channels are *folded*: as many rows as make a line of up to NORM_WIDTH elements are taken for one row, so that
-# vectors are full and each column's sum has many others between two additions to it. What belongs to a channel (mean, scale)
-# is repeated to the width of such a line once per call.
+# Rows of few channels are *folded*: as many rows as fill whole vectors are taken for one row, a line. What belongs to a channel
+# (mean, scale) is repeated to the width of such a line once per call. Sums stay in registers: a few vectors of columns are followed
+# down the lines (`line_moments`, `line_sums`), in loops that end at their end (tile.pxi).
 
 cdef enum:
-    NORM_WIDTH = 512    # columns of a line
-    NORM_BLOCK = 8192   # elements of a block of lines, which a second look finds in the cache
+    NORM_WIDTH = 512    # columns of a line, at most
+    NORM_ROWS = 256     # lines added in the element's own precision before they go to the double sum
+    NORM_VECTORS = 4    # vectors of columns followed at once
 
 
 cdef Py_ssize_t rows_folded(Py_ssize_t channels) noexcept nogil:
-    # How many rows make a line.
+    # How many rows make a line of what is written element by element.
     cdef Py_ssize_t fold = max(1, NORM_WIDTH // max(1, channels))
     return fold // LANES * LANES if channels % LANES != 0 and fold >= LANES else fold
+
+
+cdef Py_ssize_t rows_summed(Py_ssize_t channels) noexcept nogil:
+    # How many rows make a line of what is summed: no more than fill whole vectors, so that memory is read from end to end.
+    cdef Py_ssize_t fold = 1
+    while fold * channels % LANES != 0:
+        fold *= 2
+    if channels == 0 or fold * channels > NORM_WIDTH:
+        return 1
+    while 2 * fold * channels <= NORM_VECTORS * LANES:
+        fold *= 2
+    return fold
 
 
 # -- statistics ----------------------------------------------------------------------------------------------------------
 
 
-cdef void merge_moments(double n_a, double* mean, double* squares, double n_b, double mean_b, double squares_b) noexcept nogil:
+cdef inline void merge_moments(double n_a, double* mean, double* squares, double n_b, double mean_b,
+                               double squares_b) noexcept nogil:
     # Of two sets of samples: Chan, Golub & LeVeque (1983), eq. 2.1.
     cdef double difference = mean_b - mean[0], n = n_a + n_b
     mean[0] = mean[0] + difference * (n_b / n)
     squares[0] = squares[0] + squares_b + difference * difference * (n_a * n_b / n)
 
 
+cdef inline void line_moments(int vectors, const real* x, Py_ssize_t stride, Py_ssize_t n_rows, const real* pivot, real* sums,
+                              real* squares) noexcept nogil:
+    # Of `vectors` vectors of columns over n_rows > 0 rows: sums of x - pivot and of its square.
+    cdef vector total[NORM_VECTORS]
+    cdef vector square[NORM_VECTORS]
+    cdef vector middle[NORM_VECTORS]
+    cdef vector d
+    cdef Py_ssize_t row = 0, v
+    for v in range(vectors):
+        total[v], square[v], middle[v] = vector_zero(), vector_zero(), vector_load(pivot + v * LANES)
+    while True:
+        for v in range(vectors):
+            d = vector_load(x + v * LANES) - middle[v]
+            total[v] = total[v] + d
+            square[v] = square[v] + d * d
+        x += stride
+        row += 1
+        if row == n_rows:
+            break
+    for v in range(vectors):
+        vector_store(sums + v * LANES, total[v])
+        vector_store(squares + v * LANES, square[v])
+
+
+cdef void rest_moments(const real* x, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t width, const real* pivot, real* sums,
+                       real* squares) noexcept nogil:
+    # The same for width < LANES columns.
+    cdef vector total = vector_zero(), square = vector_zero(), middle = vector_load_head(pivot, width), d
+    cdef Py_ssize_t row
+    for row in range(n_rows):
+        d = vector_load_head(x + row * stride, width) - middle
+        total = total + d
+        square = square + d * d
+    vector_store_head(sums, total, width)
+    vector_store_head(squares, square, width)
+
+
+cdef void lines_moments(const real* x, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t width, const real* pivot, real* sums,
+                        real* squares) noexcept nogil:
+    cdef Py_ssize_t c = 0
+    while c + NORM_VECTORS * LANES <= width:
+        line_moments(NORM_VECTORS, x + c, stride, n_rows, pivot + c, sums + c, squares + c)
+        c += NORM_VECTORS * LANES
+    while c + LANES <= width:
+        line_moments(1, x + c, stride, n_rows, pivot + c, sums + c, squares + c)
+        c += LANES
+    if c < width:
+        rest_moments(x + c, stride, n_rows, width - c, pivot + c, sums + c, squares + c)
+
+
 cdef void column_moments(const real* x, Py_ssize_t stride, Py_ssize_t n_rows, Py_ssize_t width, double* mean,
                          double* squares) noexcept nogil:
-    # Mean and sum of squared deviations of each of `width` <= NORM_WIDTH columns.
-    cdef real middle[NORM_WIDTH]
+    # Mean and sum of squared deviations of each of `width` <= NORM_WIDTH columns, in one pass: deviations are taken from a pivot, the
+    # mean of the rows before (for the first rows their own, in a pass more). Where that is far from the mean of the next rows, digits
+    # of their squares are lost, but then the distance between the two is itself part of the sum, and larger than what is lost.
+    cdef real pivot[NORM_WIDTH]
+    cdef real total[NORM_WIDTH]
     cdef real spread[NORM_WIDTH]
-    cdef const real* line
-    cdef Py_ssize_t row = 0, together = max(1, NORM_BLOCK // max(1, width)), n, r, c
-    cdef real d
+    cdef Py_ssize_t row = 0, n = min(NORM_ROWS, n_rows), c
+    cdef double shift, around
     for c in range(width):
-        mean[c], squares[c] = 0, 0
+        mean[c], squares[c], pivot[c] = 0, 0, 0
+    if n_rows > 0:
+        lines_moments(x, stride, n, width, pivot, total, spread)
+    for c in range(width):
+        pivot[c] = total[c] / n if n_rows > 0 else <real>0
     while row < n_rows:
-        n = min(together, n_rows - row)
+        n = min(NORM_ROWS, n_rows - row)
         for c in range(width):
-            middle[c], spread[c] = 0, 0
-        for r in range(row, row + n):
-            line = x + r * stride
-            for c in range(width):
-                middle[c] = middle[c] + line[c]
+            pivot[c] = pivot[c] if pivot[c] - pivot[c] == <real>0 else <real>0  # infinity would make NaN of everything
+        lines_moments(x + row * stride, stride, n, width, pivot, total, spread)
         for c in range(width):
-            middle[c] = middle[c] / n
-        for r in range(row, row + n):
-            line = x + r * stride
-            for c in range(width):
-                d = line[c] - middle[c]
-                spread[c] = spread[c] + d * d
-        for c in range(width):
-            merge_moments(row, mean + c, squares + c, n, middle[c], spread[c])
+            shift = <double>total[c] / n
+            around = <double>spread[c] - shift * shift * n
+            around = 0 if around < 0 else around
+            merge_moments(row, mean + c, squares + c, n, pivot[c] + shift, around)
+            pivot[c] = <real>mean[c]
         row += n
 
 
@@ -59,7 +123,7 @@ cdef void row_moments(const real* x, Py_ssize_t n_rows, Py_ssize_t channels, dou
     # Mean and sum of squared deviations of each channel over n_rows > 0 rows.
     cdef double line_mean[NORM_WIDTH]
     cdef double line_squares[NORM_WIDTH]
-    cdef Py_ssize_t fold = rows_folded(channels), lines = n_rows // fold, width = fold * channels, c, i, n
+    cdef Py_ssize_t fold = rows_summed(channels), lines = n_rows // fold, width = fold * channels, c, i, n
     if fold == 1:
         c = 0
         while c < channels:
@@ -112,27 +176,58 @@ def batch_norm_statistics(cnp.ndarray x, cnp.ndarray mean, cnp.ndarray variance,
     return finish(c, into, (x, mean, variance))
 
 
+cdef inline void line_sums(int vectors, const real* dy, const real* x, const real* mean, Py_ssize_t stride,
+                           Py_ssize_t n_rows, double* total, double* product) noexcept nogil:
+    # Added to total and product: of `vectors` vectors of columns over n_rows > 0 rows, sums of dy and of dy * (x - mean).
+    cdef vector sums[NORM_VECTORS]
+    cdef vector products[NORM_VECTORS]
+    cdef vector middle[NORM_VECTORS]
+    cdef real part[LANES]
+    cdef vector slope
+    cdef Py_ssize_t row = 0, v, lane
+    for v in range(vectors):
+        sums[v], products[v], middle[v] = vector_zero(), vector_zero(), vector_load(mean + v * LANES)
+    while True:
+        for v in range(vectors):
+            slope = vector_load(dy + v * LANES)
+            sums[v] = sums[v] + slope
+            products[v] = products[v] + slope * (vector_load(x + v * LANES) - middle[v])
+        dy += stride
+        x += stride
+        row += 1
+        if row == n_rows:
+            break
+    for v in range(vectors):
+        vector_store(part, sums[v])
+        for lane in range(LANES):
+            total[v * LANES + lane] = total[v * LANES + lane] + part[lane]
+        vector_store(part, products[v])
+        for lane in range(LANES):
+            product[v * LANES + lane] = product[v * LANES + lane] + part[lane]
+
+
 cdef void column_sums(const real* dy, const real* x, const real* mean, Py_ssize_t stride, Py_ssize_t n_rows,
                       Py_ssize_t width, double* total, double* product) noexcept nogil:
     # Of each of `width` <= NORM_WIDTH columns: sum of dy, and of dy * (x - mean).
-    cdef real part[NORM_WIDTH]
-    cdef real part_product[NORM_WIDTH]
-    cdef const real* dy_line
-    cdef const real* x_line
-    cdef Py_ssize_t row = 0, together = max(1, NORM_BLOCK // max(1, width)), n, r, c
+    cdef real part, part_product
+    cdef Py_ssize_t row = 0, n, r, c, at
     for c in range(width):
         total[c], product[c] = 0, 0
     while row < n_rows:
-        n = min(together, n_rows - row)
-        for c in range(width):
-            part[c], part_product[c] = 0, 0
-        for r in range(row, row + n):
-            dy_line, x_line = dy + r * stride, x + r * stride
-            for c in range(width):
-                part[c] = part[c] + dy_line[c]
-                part_product[c] = part_product[c] + dy_line[c] * (x_line[c] - mean[c])
-        for c in range(width):
-            total[c], product[c] = total[c] + part[c], product[c] + part_product[c]
+        n, at, c = min(NORM_ROWS, n_rows - row), row * stride, 0
+        while c + NORM_VECTORS * LANES <= width:
+            line_sums(NORM_VECTORS, dy + at + c, x + at + c, mean + c, stride, n, total + c, product + c)
+            c += NORM_VECTORS * LANES
+        while c + LANES <= width:
+            line_sums(1, dy + at + c, x + at + c, mean + c, stride, n, total + c, product + c)
+            c += LANES
+        while c < width:
+            part, part_product = 0, 0
+            for r in range(n):
+                part = part + dy[at + r * stride + c]
+                part_product = part_product + dy[at + r * stride + c] * (x[at + r * stride + c] - mean[c])
+            total[c], product[c] = total[c] + part, product[c] + part_product
+            c += 1
         row += n
 
 
@@ -141,7 +236,7 @@ cdef void row_sums(const real* dy, const real* x, const real* mean, Py_ssize_t n
     cdef double line_total[NORM_WIDTH]
     cdef double line_product[NORM_WIDTH]
     cdef real line_mean[NORM_WIDTH]
-    cdef Py_ssize_t fold = rows_folded(channels), lines = n_rows // fold, width = fold * channels, c, i, n
+    cdef Py_ssize_t fold = rows_summed(channels), lines = n_rows // fold, width = fold * channels, c, i, n
     if fold == 1:
         c = 0
         while c < channels:
@@ -293,132 +388,3 @@ def batch_norm_backward(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray mean, cnp.nda
     c.n, c.channels = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1)
     c.number[0], c.number[1] = epsilon, count
     return finish(c, into, (dy, x, mean, variance, gamma, sum_dy, sum_dy_x, out))
-
-
-# -- layer normalization: a row at a time ------------------------------------------------------------------------------------
-
-
-cdef inline void row_standard(const real* x, Py_ssize_t n, double epsilon, real* mean, real* inverse) noexcept nogil:
-    # Mean of a row, and one over its deviation: LANES sums beside each other, so that vectors are full.
-    cdef real part[LANES]
-    cdef double total = 0
-    cdef Py_ssize_t i, lane, whole = n // LANES * LANES
-    cdef real d
-    for lane in range(LANES):
-        part[lane] = 0
-    i = 0
-    while i < whole:
-        for lane in range(LANES):
-            part[lane] = part[lane] + x[i + lane]
-        i += LANES
-    for lane in range(LANES):
-        total += part[lane]
-    for i in range(whole, n):
-        total += x[i]
-    mean[0] = <real>(total / n)
-    for lane in range(LANES):
-        part[lane] = 0
-    total = 0
-    i = 0
-    while i < whole:
-        for lane in range(LANES):
-            d = x[i + lane] - mean[0]
-            part[lane] = part[lane] + d * d
-        i += LANES
-    for lane in range(LANES):
-        total += part[lane]
-    for i in range(whole, n):
-        d = x[i] - mean[0]
-        total += d * d
-    inverse[0] = <real>(1 / sqrt(total / n + epsilon))
-
-
-cdef void layer_norm_row(const Call* c, Py_ssize_t row) noexcept nogil:
-    cdef const real* x = c.x + row * c.channels
-    cdef real* y = c.out + row * c.channels
-    cdef real mean, inverse, v
-    cdef Py_ssize_t i
-    row_standard(x, c.channels, c.number[0], &mean, &inverse)
-    for i in range(c.channels):
-        v = (x[i] - mean) * inverse * c.vectors[0][i] + c.vectors[1][i]
-        y[i] = <real>0 if c.activation == ACT_RELU and v < <real>0 else v
-    if c.activation == ACT_SIGMOID:
-        sigmoid_range(y, y, c.channels)
-    elif c.activation == ACT_TANH:
-        tanh_range(y, y, c.channels)
-
-
-cdef int run_layer_norm(const Call* c, double* value) noexcept nogil:
-    cdef Py_ssize_t row
-    if c.channels == 0:
-        return SUCCESS
-    for row in prange(c.n, num_threads=c.n_threads, schedule="static"):
-        layer_norm_row(c, row)
-    return SUCCESS
-
-
-def layer_norm(cnp.ndarray x, cnp.ndarray gamma, cnp.ndarray beta, cnp.ndarray out, double epsilon, str activation,
-               int n_threads, Bound into=None):
-    cdef Call here
-    cdef Call* c = begin(&here, into, n_threads)
-    c.run, c.x, c.out, c.vectors[0], c.vectors[1] = run_layer_norm, data_of(x), data_of(out), data_of(gamma), data_of(beta)
-    c.n, c.channels, c.number[0] = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1), epsilon
-    c.activation = activation_code(activation)
-    return finish(c, into, (x, gamma, beta, out))
-
-
-cdef void layer_norm_backward_rows(const Call* c, Py_ssize_t begin_row, Py_ssize_t end_row, double* dgamma,
-                                   double* dbeta) noexcept nogil:
-    cdef const real* dy
-    cdef const real* x
-    cdef real* dx
-    cdef real mean, inverse, g, h, along, across
-    cdef double sum_g, sum_gx
-    cdef Py_ssize_t row, i
-    for i in range(c.channels):
-        dgamma[i], dbeta[i] = 0, 0
-    for row in range(begin_row, end_row):
-        dy, x, dx = c.x + row * c.channels, c.w + row * c.channels, c.out + row * c.channels
-        row_standard(x, c.channels, c.number[0], &mean, &inverse)
-        sum_g, sum_gx = 0, 0
-        for i in range(c.channels):
-            h = (x[i] - mean) * inverse
-            g = dy[i] * c.vectors[0][i]
-            dgamma[i] = dgamma[i] + <double>(dy[i] * h)
-            dbeta[i] = dbeta[i] + dy[i]
-            sum_g += g
-            sum_gx += g * h
-        along, across = <real>(sum_g / c.channels), <real>(sum_gx / c.channels)
-        for i in range(c.channels):
-            dx[i] = inverse * (dy[i] * c.vectors[0][i] - along - (x[i] - mean) * inverse * across)
-
-
-cdef int run_layer_norm_backward(const Call* c, double* value) noexcept nogil:
-    cdef Py_ssize_t share = (c.n + c.n_threads - 1) // c.n_threads, t, i
-    cdef double* dgamma
-    cdef double* dbeta
-    if c.channels == 0:
-        return SUCCESS
-    dgamma = <double*>workspace(SLOT_PARTIAL, 2 * c.n_threads * c.channels * sizeof(double))
-    if dgamma == NULL:
-        return NO_MEMORY
-    dbeta = dgamma + c.n_threads * c.channels
-    for t in prange(c.n_threads, num_threads=c.n_threads, schedule="static"):
-        layer_norm_backward_rows(c, min(c.n, t * share), min(c.n, (t + 1) * share), dgamma + t * c.channels,
-                                 dbeta + t * c.channels)
-    for i in range(c.channels):
-        for t in range(1, c.n_threads):
-            dgamma[i] = dgamma[i] + dgamma[t * c.channels + i]
-            dbeta[i] = dbeta[i] + dbeta[t * c.channels + i]
-        c.outs[0][i], c.outs[1][i] = <real>dgamma[i], <real>dbeta[i]
-    return SUCCESS
-
-
-def layer_norm_backward(cnp.ndarray dy, cnp.ndarray x, cnp.ndarray gamma, cnp.ndarray out, cnp.ndarray dgamma,
-                        cnp.ndarray dbeta, double epsilon, int n_threads, Bound into=None):
-    cdef Call here
-    cdef Call* c = begin(&here, into, n_threads)
-    c.run, c.x, c.w, c.out = run_layer_norm_backward, data_of(dy), data_of(x), data_of(out)
-    c.vectors[0], c.outs[0], c.outs[1] = data_of(gamma), data_of(dgamma), data_of(dbeta)
-    c.n, c.channels, c.number[0] = cnp.PyArray_DIM(x, 0), cnp.PyArray_DIM(x, 1), epsilon
-    return finish(c, into, (dy, x, gamma, out, dgamma, dbeta))

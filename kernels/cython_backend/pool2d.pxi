@@ -108,6 +108,90 @@ cdef int max_pool_scatter(const real* dy, const int32_t* argmax, real* dx, Py_ss
     return outside
 
 
+# -- gradients of windows of 2x2 that lie beside each other, channels in whole vectors: nearly all there are -----------------------
+#
+# Each pixel is written once, and not read.
+
+cdef enum:
+    FAR_ROW = 512  # elements of a row of pixels from which on the next rows are asked for (see fetch_next_rows)
+
+
+cdef inline bint in_pairs(const Window* s) noexcept nogil:
+    return s.out_h == s.in_h // 2 and s.out_w == s.in_w // 2 and s.channels % LANES == 0
+
+
+cdef inline void fetch_rows_to_write(const Window* s, const real* corner, Py_ssize_t row) noexcept nogil:
+    if row >= FAR_ROW:
+        prefetch_lines(corner + 2 * row, 2 * s.channels * sizeof(real))
+        prefetch_lines(corner + 3 * row, 2 * s.channels * sizeof(real))
+
+
+cdef inline void clear_rest(const Window* s, real* image) noexcept nogil:
+    # The last row and the last pixel of each, where there is an odd number of them: no window has them.
+    cdef Py_ssize_t h, row = s.in_w * s.channels
+    if s.in_w % 2:
+        for h in range(s.in_h):
+            memset(image + (h + 1) * row - s.channels, 0, s.channels * sizeof(real))
+    if s.in_h % 2:
+        memset(image + (s.in_h - 1) * row, 0, row * sizeof(real))
+
+
+cdef int max_pool_spread(const Window* s, const real* dy, const int32_t* argmax, real* image) noexcept nogil:
+    # One image, if its windows are such. Answers whether they were: of one whose indices point elsewhere nothing is worth anything.
+    cdef Py_ssize_t oh, ow, c, row = s.in_w * s.channels
+    cdef int32_t first, below = <int32_t>s.in_w
+    cdef real* corner
+    cdef lanes at, upper_left, upper_right, lower_left, lower_right, found
+    cdef vector v
+    for oh in range(s.out_h):
+        found = lanes_equal(lanes_of(0), 0)
+        for ow in range(s.out_w):
+            first = <int32_t>(2 * oh * s.in_w + 2 * ow)
+            corner = image + first * s.channels
+            fetch_rows_to_write(s, corner, row)
+            c = 0
+            while c < s.channels:
+                at, v = lanes_load(argmax + c), vector_load(dy + c)
+                upper_left, upper_right = lanes_equal(at, first), lanes_equal(at, first + 1)
+                lower_left, lower_right = lanes_equal(at, first + below), lanes_equal(at, first + below + 1)
+                vector_store(corner + c, vector_where(upper_left, v))
+                vector_store(corner + s.channels + c, vector_where(upper_right, v))
+                vector_store(corner + row + c, vector_where(lower_left, v))
+                vector_store(corner + row + s.channels + c, vector_where(lower_right, v))
+                found = lanes_and(found, lanes_or(lanes_or(upper_left, upper_right), lanes_or(lower_left, lower_right)))
+                c += LANES
+            dy += s.channels
+            argmax += s.channels
+        if not lanes_all(found):
+            return False
+    clear_rest(s, image)
+    return True
+
+
+cdef void avg_pool_spread_pairs(const Window* s, const real* dy, real* image) noexcept nogil:
+    # One image of such windows.
+    cdef Py_ssize_t oh, ow, c, row = s.in_w * s.channels
+    cdef real* corner
+    cdef vector v
+    for oh in range(s.out_h):
+        for ow in range(s.out_w):
+            corner = image + 2 * oh * row + 2 * ow * s.channels
+            fetch_rows_to_write(s, corner, row)
+            c = 0
+            while c < s.channels:
+                v = vector_load(dy + c) * <real>0.25
+                vector_store(corner + c, v)
+                vector_store(corner + s.channels + c, v)
+                vector_store(corner + row + c, v)
+                vector_store(corner + row + s.channels + c, v)
+                c += LANES
+            dy += s.channels
+    clear_rest(s, image)
+
+
+# -- mean -------------------------------------------------------------------------------------------------------------------------
+
+
 cdef inline real divisor_of(const Window* s, bint include_pad, Py_ssize_t n_pixels) noexcept nogil:
     return <real>(s.kernel_h * s.kernel_w if include_pad else n_pixels)
 
@@ -194,6 +278,9 @@ cdef void avg_pool_spread(const Window* s, Py_ssize_t n, const real* dy, real* d
     cdef const real* slope
     cdef real divisor
     cdef bint alone = s.stride_h >= s.kernel_h and s.stride_w >= s.kernel_w
+    if in_pairs(s) and s.kernel_h == 2 and s.kernel_w == 2 and s.stride_h == 2 and s.stride_w == 2 and not (s.pad_top or s.pad_left):
+        avg_pool_spread_pairs(s, dy + n * s.out_h * s.out_w * s.channels, image)
+        return
     # where windows lie beside each other without a gap, every pixel is written
     if not (alone and s.stride_h == s.kernel_h and s.stride_w == s.kernel_w
             and s.out_h * s.stride_h - s.pad_top >= s.in_h and s.out_w * s.stride_w - s.pad_left >= s.in_w):

@@ -92,6 +92,44 @@ static inline __attribute__((always_inline)) depthbench_lanes lanes_select(
     return (lanes_of(yes) & mask) | (no & ~mask);
 }
 
+/* Indices as lanes, whatever the width of a lane. */
+static inline __attribute__((always_inline)) depthbench_lanes lanes_load(const int32_t *p)
+{
+    depthbench_indices narrow;
+    memcpy(&narrow, p, sizeof narrow);
+    return __builtin_convertvector(narrow, depthbench_lanes);
+}
+
+static inline __attribute__((always_inline)) depthbench_lanes lanes_equal(depthbench_lanes a, int32_t b)
+{
+    return (depthbench_lanes)(a == lanes_of(b));
+}
+
+static inline __attribute__((always_inline)) depthbench_lanes lanes_or(depthbench_lanes a, depthbench_lanes b)
+{
+    return a | b;
+}
+
+static inline __attribute__((always_inline)) depthbench_lanes lanes_and(depthbench_lanes a, depthbench_lanes b)
+{
+    return a & b;
+}
+
+static inline __attribute__((always_inline)) int lanes_all(depthbench_lanes a)
+{
+    depthbench_lane t[sizeof a / sizeof(depthbench_lane)], all = -1;
+    memcpy(t, &a, sizeof a);
+    for (unsigned i = 0; i < sizeof a / sizeof(depthbench_lane); i++)
+        all &= t[i];
+    return all != 0;
+}
+
+/* v where the mask is true, 0 elsewhere. */
+static inline __attribute__((always_inline)) depthbench_vector vector_where(depthbench_lanes mask, depthbench_vector v)
+{
+    return (depthbench_vector)((depthbench_lanes)v & mask);
+}
+
 /* The first n lanes of v; zeros behind them (0 <= n <= lanes). */
 static inline __attribute__((always_inline)) depthbench_vector vector_head(depthbench_vector v, long n)
 {
