@@ -70,6 +70,7 @@ class Context:
     cache_limit_bytes: int = LIMIT_BYTES
     checkpoint_folder: str | None = None  # where trainings of several epochs leave their state
     time_import_s: float = 0.0  # of what every model needs; each adds its own
+    features_read_backend: bool = False  # some of the run's feature sets are made by kernels
     noise_s: float = 0.0  # for the comparison of the machine with itself, before the first cell
     n_workers: int = 1
 
@@ -137,12 +138,17 @@ class Bench:
             infos[name] = DatasetInfo(data.task, *data.X.shape, data.image_shape, dict(data.facts), data.classes[:1000])
         return infos
 
+    def backends_in_use(self) -> list[str]:
+        """Return the backends that models or features of this run compute with."""
+        deep = [m for m in self.context.models if family(m, self.own_models) == "deep" and untuned(m) not in self.own_models]
+        if deep or any(m.takes_backend for m in self.own_models.values()):
+            return sorted(set(self.context.backends))
+        return [self.context.feature_backend] if self.context.features_read_backend else []
+
     def _check_backends(self) -> None:
         import kernels
 
-        deep = [m for m in self.context.models if family(m, self.own_models) == "deep" and untuned(m) not in self.own_models]
-        wanted = set(self.context.backends) if deep or any(m.takes_backend for m in self.own_models.values()) else set()
-        missing = sorted(wanted - set(kernels.backends()))
+        missing = sorted(set(self.backends_in_use()) - set(kernels.backends()))
         if missing:
             raise InputError(
                 f"backend {missing[0]!r} cannot be used here (not built, or not installed); "

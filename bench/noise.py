@@ -16,7 +16,8 @@ from typing import Any
 
 from bench.errors import InputError
 
-#: Seconds for the A/A comparison; 0 leaves the whole check out, and the run without a noise floor.
+#: Seconds for the A/A comparison; 0 leaves the whole check at a run's start out, that of the kernels too, and the run
+#: without a noise floor.
 VARIABLE = "DEPTHBENCH_NOISE_S"
 LIMIT_S = 0.6
 

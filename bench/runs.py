@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import noise, pinning, planning, store
+from bench import features, noise, pinning, planning, store
 from bench.budget import left_out
 from bench.cell import Row
 from bench.environment import machine
@@ -183,6 +183,8 @@ def _plan_and_run(
     suite: Suite, writer: store.Writer, console: Console, executor: Executor, how: How, begin: float
 ) -> None:
     """Check, plan, and write the rows of all cells that have none yet."""
+    if "numba" in suite.backends and noise.limit_s():
+        say(console, "before the first cell the kernels are checked, for which numba compiles them all: about a minute")
     checked = executor.check(suite.threads[0])
     datasets = {k: DatasetInfo(**{**v, "image_shape": _shape(v)}) for k, v in checked["datasets"].items()}
     own_models = {k: OwnModel(**v) for k, v in checked["own_models"].items()}
@@ -199,6 +201,7 @@ def _plan_and_run(
         n_cells=len(planned.cells),
         datasets={k: asdict(v) for k, v in datasets.items()},
         budget=planned.budget,
+        **({"kernels_checked": checked["kernels"]} if checked.get("kernels") else {}),
         **found,
     )
     say(console, f"run {writer.manifest['run_id']} -> {writer.folder}")
@@ -276,6 +279,7 @@ def suite_context(suite: Suite, checkpoints: Path | None = None) -> dict[str, An
         "tune_metric": suite.tune_metric,
         "predict_batches": suite.predict_batches,
         "feature_backend": suite.backends[0],
+        "features_read_backend": any("backend" in features.get(name).reads for name in suite.features),
         "cache_folder": str(default_folder()),
         "cache_limit_bytes": default_limit(),
         "checkpoint_folder": None if checkpoints is None else str(checkpoints.absolute()),

@@ -6,7 +6,7 @@ its log. It never outlives the process that started it: Linux kills it (PR_SET_P
 it when standard input closes. What it starts cannot leave it: it is a subreaper (bench/processes.py).
 
     -> {"do": "check", "context": ...}   <- {"is": "checked", "datasets": ..., "own_models": ..., "environment": ...,
-                                             "noise": ...}
+                                             "noise": ..., "kernels": ...}
     -> {"do": "run", "cell": ..., "trials": [...]}   (the trials of earlier workers on this cell)
                                          <- {"is": "phase", "phase": "features" | "warm-up" | "fit"} ...
                                          <- {"is": "phase", "phase": "tuning", "trial": ...} {"is": "trial", "trial": ...} ...
@@ -123,8 +123,19 @@ def _checked(state: Any) -> dict[str, Any]:
         "datasets": {name: asdict(info) for name, info in state.check().items()},
         "own_models": {name: asdict(model) for name, model in state.own_models.items()},
         "environment": libraries(),
+        "kernels": _kernels(state),
         "noise": _noise(state.context),
     }
+
+
+def _kernels(state: Any) -> dict[str, str] | None:
+    """Return what the check of the kernels found that this run computes with; InputError where one of them is wrong."""
+    backends = state.backends_in_use()
+    if not state.context.noise_s or not backends:
+        return None
+    from bench.selftest.start import in_a_process
+
+    return in_a_process(backends, int(sys.argv[2]))
 
 
 def _noise(context: Any) -> dict[str, Any] | None:

@@ -44,7 +44,9 @@ _PROVENANCE = (
     ("Python", ("environment.python",)),
     ("Commit", ("environment.git.commit", "environment.commit")),
     ("Versions", ("environment.packages",)),
+    ("Checked at its start", ("kernels_checked",)),
 )
+_MAPPINGS = ("packages", "kernels_checked")
 _DIRTY = ("environment.git.dirty",)
 
 
@@ -298,6 +300,8 @@ def _provenance(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             continue
         if label == "Commit" and _get(manifest, _DIRTY):
             value = f"{value} (with uncommitted changes)"
+        if label == "Checked at its start" and isinstance(value, Mapping):
+            value = "; ".join(f"{name}: {text}" for name, text in value.items())
         if label == "Runs" and isinstance(value, (list, tuple)):
             value = ", ".join(map(str, value))
         if label == "Memory" and isinstance(value, (int, float)):
@@ -306,12 +310,12 @@ def _provenance(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _get(manifest: Mapping[str, Any], places: tuple[str, ...]) -> Any:
-    """Return the first value of dotted places that is there; only packages may be a mapping."""
+    """Return the first value of dotted places that is there; only `_MAPPINGS` may be mappings."""
     for place in places:
         value: Any = manifest
         for key in place.split("."):
             value = value.get(key) if isinstance(value, Mapping) else None
-        if value is not None and (not isinstance(value, Mapping) or place.endswith("packages")):
+        if value is not None and (not isinstance(value, Mapping) or place.endswith(_MAPPINGS)):
             return value
     return None
 

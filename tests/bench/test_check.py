@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 import kernels
 from bench.cli import app
-from bench.selftest import checks, gradients, machine
+from bench.errors import InputError
+from bench.selftest import checks, gradients, machine, start
 from bench.selftest.checks import Finding
 
 ROOT = Path(__file__).parents[2]
@@ -170,3 +171,77 @@ def test_bad_options_are_answered(arguments, words):
 
 def test_the_machine_of_these_tests_can_be_looked_at():
     assert all(": " in warning for warning in machine.Watch().warnings())
+
+
+# -- at each run's start: broken once by a kernel that is wrong, one that crashes, and one that never answers
+
+BROKEN = """
+import os, sys, time
+if "bench.selftest.start" in sys.orig_argv:
+    import kernels
+
+    class Wrong:
+        def __init__(self, real):
+            self.real = real
+
+        def __getattr__(self, name):
+            return relu if name == "relu" else getattr(self.real, name)
+
+    load = kernels.load
+    kernels.load = lambda name: load(name) if name == "reference" else Wrong(load(name))
+
+    def relu(x, **options):
+        {body}
+"""
+BODIES = {
+    "wrong": ("return kernels.load('reference').relu(x, **options) + 1", "disagree with the reference; the first: relu"),
+    "crashes": ("os.abort()", "their check crashed (exit code -6"),
+    "hangs": ("time.sleep(60)", "took more than"),
+}
+needs_compiled = pytest.mark.skipif(COMPILED == "reference", reason="no compiled backend")
+
+
+def run_small(folder, **environment):
+    what = ["-d", "iris", "-f", "raw", "-m", "mlp_100", "-b", COMPILED, "-o", str(folder)]
+    command = [sys.executable, "-m", "bench", "run", *what]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DEPTHBENCH_NOISE_S": "0.01", "COLUMNS": "400", **environment}
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@needs_compiled
+@pytest.mark.parametrize("how", BODIES)
+def test_the_check_of_a_start_refuses_what_is_broken(tmp_path, monkeypatch, how):
+    body, said = BODIES[how]
+    (tmp_path / "sitecustomize.py").write_text(BROKEN.format(body=body))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    monkeypatch.setattr(start, "LIMIT_S", 1.0 if how == "hangs" else 60.0)
+    with pytest.raises(InputError, match=COMPILED) as refused:
+        start.in_a_process([COMPILED], 1)
+    assert said in str(refused.value) and "Build them again" in str(refused.value)
+
+
+@needs_compiled
+def test_a_wrong_kernel_ends_a_run_before_its_first_cell(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(BROKEN.format(body=BODIES["wrong"][0]))
+    done = run_small(tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    assert done.returncode == 2, done.stderr
+    assert f"kernels {COMPILED}" in done.stderr and "No cell was run" in done.stderr
+    assert not list(tmp_path.glob("**/rows.jsonl"))
+
+
+@needs_compiled
+def test_a_run_says_that_its_kernels_were_checked(tmp_path):
+    done = run_small(tmp_path)
+    assert done.returncode == 0, done.stderr
+    [manifest] = tmp_path.glob("**/run.json")
+    checked = json.loads(manifest.read_text())["kernels_checked"]
+    assert list(checked) == [f"kernels {COMPILED}", f"gradients {COMPILED}"]
+    assert checked[f"kernels {COMPILED}"] in (manifest.parent / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_compiles_when_it_is_called_is_not_differentiated_again(monkeypatch):
+    called = []
+    monkeypatch.setattr(start, "kernels_agree", lambda name, quick: called.append(name) or Finding("k", "ok", ""))
+    monkeypatch.setattr(start, "gradients_agree", lambda name: called.append(name) or Finding("g", "ok", ""))
+    start.look(["cython", "numba", "reference"])
+    assert called == ["cython", "cython", "numba", "reference"]
