@@ -77,6 +77,18 @@ _GEMM = (
     ("narrow_10", 84, 128, 10, {"transpose_a": True, "transpose_b": True}),
     ("narrow_17", 29, 9, 17, {"alpha": 2.0, "out": "nan"}),
     ("last_panel_of_half", 26, 10, 84, {"transpose_b": True, "beta": -1.0, "out": "normal"}),
+    # Last rows that a tile of a third, or two, of the rows computes; a transposed b that no whole blocks hold.
+    ("rest_of_4", 28, 19, 47, {"bias": True, "activation": "relu"}),
+    ("rest_of_5", 53, 19, 90, {"transpose_b": True}),
+    ("rest_of_8", 32, 35, 80, {"bias": True, "alpha": 2.0, "beta": 0.5, "out": "normal"}),
+    ("rest_of_8_two_blocks", 32, 401, 33, {"bias": True, "activation": "sigmoid", "transpose_b": True}),
+    ("rest_of_4_transposed_a", 64, 50, 105, {"transpose_a": True, "out": "nan"}),
+    ("rest_of_1_add", 49, 77, 14, {"transpose_a": True, "beta": 1.0, "out": "normal"}),
+    # Few columns of a transposed a: computed as rows.
+    ("turned_10", 128, 33, 10, {"transpose_a": True, "out": "nan"}),
+    ("turned_10_both", 96, 130, 10, {"transpose_a": True, "transpose_b": True, "alpha": -2.0}),
+    ("turned_6", 165, 401, 6, {"transpose_a": True}),
+    ("turned_5", 64, 7, 5, {"transpose_a": True, "transpose_b": True}),
     ("transpose_a", 19, 23, 33, {"transpose_a": True}),
     ("transpose_b", 19, 23, 33, {"transpose_b": True}),
     ("transpose_both", 37, 41, 43, {"transpose_a": True, "transpose_b": True, "bias": True, "activation": "relu"}),

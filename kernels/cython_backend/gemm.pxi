@@ -51,7 +51,7 @@ cdef struct Rows:
     int form
     const real* data
     Py_ssize_t tile_step    # elements between the first elements of two tiles
-    Py_ssize_t stride       # between two rows (ROWS_IN_PLACE) or two columns (the forms by columns)
+    Py_ssize_t stride       # between two rows (the forms by rows) or two columns (the form by columns)
 
 cdef enum:
     PACKED_ROWS = 0
@@ -62,14 +62,24 @@ cdef enum:
 cdef Rows packed_rows(const real* panels, int layout) noexcept nogil:
     cdef Rows rows
     rows.form = PACKED_ROWS if layout == BY_ROWS else BY_COLUMNS_FORM
-    rows.data, rows.tile_step, rows.stride = panels, TILE_ROWS * A_STRIDE, TILE_ROWS
+    rows.data, rows.tile_step, rows.stride = panels, TILE_ROWS * A_STRIDE, A_STRIDE if layout == BY_ROWS else TILE_ROWS
     return rows
 
 
 cdef inline void run_tile(const Rows* a, Py_ssize_t i, Py_ssize_t width, Py_ssize_t depth, const real* b, Py_ssize_t b_k,
                           const Target* t) noexcept nogil:
     cdef const real* data = a.data + i // TILE_ROWS * a.tile_step
-    if width == TILE_COLUMNS:
+    if t.rows <= TWO_THIRDS_ROWS and width > HALF_LANES:
+        if a.form == BY_COLUMNS_FORM:
+            if width == TILE_COLUMNS:
+                low_tile_columns_2(depth, data, a.stride, b, b_k, t)
+            else:
+                low_tile_columns_1(depth, data, a.stride, b, b_k, t)
+        elif width == TILE_COLUMNS:
+            low_tile_rows_2(depth, data, a.stride, b, b_k, t)
+        else:
+            low_tile_rows_1(depth, data, a.stride, b, b_k, t)
+    elif width == TILE_COLUMNS:
         if a.form == PACKED_ROWS:
             tile_packed_rows_2(depth, data, b, b_k, t)
         elif a.form == BY_COLUMNS_FORM:
@@ -353,6 +363,8 @@ cdef int run_product(const Product* p, int n_threads) noexcept nogil:
         if prefers_skinny(&turned):
             return skinny_product(&turned)
     if n_threads == 1 or <double>p.m * p.n * p.k < 1e5:
+        if prefers_turned(p):
+            return turned_product(p)
         return multiply(p, 0, p.m, 0, p.k)
     # The longer side of C is divided: each thread packs all of the other operand.
     if p.a.kind == STRIDED and p.n > p.m and p.n >= n_threads * TILE_COLUMNS:

@@ -6,6 +6,7 @@
 #   pack          operands (matrices, patches) -> panels
 #   gemm          blocking around the tile: panels -> tiles -> C, and the division among threads
 #   skinny        products with very few rows, without packing
+#   turned        products with few columns as products with few rows
 #   conv2d        convolutions as products with implicit matrices
 #   scatter       the gradient for the input by adding into it, where channels are few or strides large
 #   direct        first layers: one to eight channels, no packing
@@ -59,6 +60,7 @@ cdef extern from "support.h" nogil:
     half half_load_head(const real* p, long n)
     void half_store_head(real* p, half v, long n)
     real vector_sum(vector v)
+    void transpose_block(const real* source, long from_stride, long rows, long columns, real* to, long to_stride, long head)
     void lanes_store(int32_t* p, lanes v)
     real real_from_bits(bits_t bits)
     bits_t bits_from_real(real x)
@@ -78,6 +80,7 @@ include "patches.pxi"
 include "pack.pxi"
 include "gemm.pxi"
 include "skinny.pxi"
+include "turned.pxi"
 include "conv2d.pxi"
 include "scatter.pxi"
 include "direct.pxi"

@@ -98,6 +98,19 @@ cdef void pack_whole_panels(const Operand* b, Py_ssize_t j0, Py_ssize_t n_panels
         first += n
 
 
+cdef void transpose_panel(const real* source, Py_ssize_t stride, Py_ssize_t columns, Py_ssize_t depth, real* target,
+                          Py_ssize_t width) noexcept nogil:
+    # A panel of B that is stored transposed, from blocks that are transposed in registers.
+    cdef Py_ssize_t k = 0, r
+    while k < depth:
+        r = 0
+        while r < width:
+            transpose_block(source + r * stride + k, stride, max(0, min(LANES, columns - r)), min(LANES, depth - k),
+                            target + k * width + r, width, LANES)
+            r += LANES
+        k += LANES
+
+
 cdef void pack_b(const Operand* b, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t k0, Py_ssize_t depth,
                  real* panels) noexcept nogil:
     # Panels of TILE_COLUMNS columns, k by k; a last one of LANES where that many hold the rest.
@@ -122,8 +135,10 @@ cdef void pack_b(const Operand* b, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t
                 else:
                     copy_run(target + k * width, source + k * b.row_stride, n)
                     clear_run(target + k * width + n, width - n)
+        elif b.row_stride == 1:
+            transpose_panel(source, b.column_stride, n, depth, target, width)
         else:
-            # B is stored transposed: read along k, in blocks whose target stays in the first-level cache.
+            # Neither rows nor columns lie along the memory; in blocks whose target stays in the first-level cache.
             block = 0
             while block < depth:
                 for r in range(n):

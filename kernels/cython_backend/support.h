@@ -260,6 +260,52 @@ static inline __attribute__((always_inline)) depthbench_real vector_sum(depthben
     return t[0];
 }
 
+/* Transposing: rows i and i + half are interleaved, log2(lanes) times (the perfect shuffle). */
+#if DEPTHBENCH_VECTOR_BYTES >> (2 + DEPTHBENCH_FLOAT64) == 16
+#define DEPTHBENCH_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define DEPTHBENCH_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif DEPTHBENCH_VECTOR_BYTES >> (2 + DEPTHBENCH_FLOAT64) == 8
+#define DEPTHBENCH_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define DEPTHBENCH_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#elif DEPTHBENCH_VECTOR_BYTES >> (2 + DEPTHBENCH_FLOAT64) == 4
+#define DEPTHBENCH_LOW 0, 4, 1, 5
+#define DEPTHBENCH_HIGH 2, 6, 3, 7
+#else
+#define DEPTHBENCH_LOW 0, 2
+#define DEPTHBENCH_HIGH 1, 3
+#endif
+#ifdef __clang__
+#define DEPTHBENCH_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define DEPTHBENCH_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (depthbench_lanes){__VA_ARGS__})
+#endif
+
+/* to[k, i] = from[i, k] for i < rows, k < columns, at most as many of each as a vector has lanes. Of each row of `to` the first `head`
+ * are written, with zeros from `rows` on. */
+static inline __attribute__((always_inline)) void transpose_block(
+    const depthbench_real *from, long from_stride, long rows, long columns, depthbench_real *to, long to_stride, long head)
+{
+    enum { COUNT = sizeof(depthbench_vector) / sizeof(depthbench_real) };
+    depthbench_vector v[COUNT], w[COUNT];
+    if (rows == COUNT && columns == COUNT)
+        for (int i = 0; i < COUNT; i++)
+            v[i] = vector_load(from + i * from_stride);
+    else
+        for (int i = 0; i < COUNT; i++)
+            v[i] = i < rows ? vector_load_head(from + i * from_stride, columns) : vector_zero();
+    for (int round = 1; round < COUNT; round *= 2) {
+        for (int i = 0; i < COUNT / 2; i++) {
+            w[2 * i] = DEPTHBENCH_SHUFFLE(v[i], v[i + COUNT / 2], DEPTHBENCH_LOW);
+            w[2 * i + 1] = DEPTHBENCH_SHUFFLE(v[i], v[i + COUNT / 2], DEPTHBENCH_HIGH);
+        }
+        for (int i = 0; i < COUNT; i++)
+            v[i] = w[i];
+    }
+    for (int k = 0; k < COUNT; k++)
+        if (k < columns)
+            vector_store_head(to + k * to_stride, v[k], head);
+}
+
 /* Store lane indices as int32, whatever the width of a lane. */
 static inline __attribute__((always_inline)) void lanes_store(int32_t *p, depthbench_lanes v)
 {

@@ -15,6 +15,8 @@ cdef enum:
     A_STRIDE = BLOCK_DEPTH + LANES     # not a power of two: the rows of a panel fall into different cache sets
     TILE_COLUMNS = 2 * LANES
     HALF_LANES = LANES // 2
+    THIRD_ROWS = TILE_ROWS // 3
+    TWO_THIRDS_ROWS = 2 * THIRD_ROWS
 
 
 # What becomes of a tile: C = act(alpha * tile + beta * C + bias).
@@ -34,37 +36,24 @@ cdef enum:
     PART = 3                      # all of it; of a tile that may hang over the edge of C
 
 
-cdef inline void accumulate_2(Py_ssize_t depth, const real* a, Py_ssize_t a_i, Py_ssize_t a_k, const real* b, Py_ssize_t b_k,
-                              vector* acc) noexcept nogil:
-    # acc[i, :] = sum over k of a[i * a_i + k * a_k] * b[k * b_k, :], two vectors wide; depth > 0. The loop ends at its end: if it
-    # could be left out, the compiler would keep the accumulators in memory before and after it.
+cdef inline void accumulate(int rows, int vectors, Py_ssize_t depth, const real* a, Py_ssize_t a_i, Py_ssize_t a_k, const real* b,
+                            Py_ssize_t b_k, vector* acc) noexcept nogil:
+    # acc[i, :] = sum over k of a[i * a_i + k * a_k] * b[k * b_k, :]; depth > 0. The loop ends at its end: if it could be left out,
+    # the compiler would keep the accumulators in memory before and after it.
     cdef vector b0, b1
     cdef Py_ssize_t i
-    for i in range(TILE_ROWS * 2):
+    for i in range(rows * vectors):
         acc[i] = vector_zero()
     while True:
         b0 = vector_load(b)
-        b1 = vector_load(b + LANES)
-        for i in range(TILE_ROWS):
-            acc[2 * i] = acc[2 * i] + a[i * a_i] * b0
-            acc[2 * i + 1] = acc[2 * i + 1] + a[i * a_i] * b1
-        a += a_k
-        b += b_k
-        depth -= 1
-        if depth == 0:
-            break
-
-
-cdef inline void accumulate_1(Py_ssize_t depth, const real* a, Py_ssize_t a_i, Py_ssize_t a_k, const real* b, Py_ssize_t b_k,
-                              vector* acc) noexcept nogil:
-    cdef vector b0
-    cdef Py_ssize_t i
-    for i in range(TILE_ROWS):
-        acc[i] = vector_zero()
-    while True:
-        b0 = vector_load(b)
-        for i in range(TILE_ROWS):
-            acc[i] = acc[i] + a[i * a_i] * b0
+        if vectors == 2:
+            b1 = vector_load(b + LANES)
+            for i in range(rows):
+                acc[2 * i] = acc[2 * i] + a[i * a_i] * b0
+                acc[2 * i + 1] = acc[2 * i + 1] + a[i * a_i] * b1
+        else:
+            for i in range(rows):
+                acc[i] = acc[i] + a[i * a_i] * b0
         a += a_k
         b += b_k
         depth -= 1
@@ -73,7 +62,8 @@ cdef inline void accumulate_1(Py_ssize_t depth, const real* a, Py_ssize_t a_i, P
 
 
 cdef inline void put(const vector* acc, int vectors, const Target* t) noexcept nogil:
-    cdef Py_ssize_t i, v, head
+    # A whole tile.
+    cdef Py_ssize_t i, v
     cdef vector value
     cdef real* c = t.c
     if t.mode == STORE:
@@ -93,15 +83,41 @@ cdef inline void put(const vector* acc, int vectors, const Target* t) noexcept n
                 vector_store(c + v * LANES, vector_clear_below(value, t.floor))
             c += t.c_stride
     else:
-        for i in range(TILE_ROWS):
-            if i < t.rows:  # a condition, not the loop's end: the loop must vanish
-                for v in range(vectors):
-                    head = t.head if v == vectors - 1 else LANES
-                    value = t.alpha * acc[i * vectors + v] + vector_load(t.bias + v * LANES)
-                    if t.beta != 0:
-                        value = value + t.beta * vector_load_head(c + v * LANES, head)
-                    vector_store_head(c + v * LANES, vector_clear_below(value, t.floor), head)
-                c += t.c_stride
+        put_part(TILE_ROWS, acc, vectors, t)
+
+
+cdef inline void put_part(int rows, const vector* acc, int vectors, const Target* t) noexcept nogil:
+    cdef Py_ssize_t i, v, head
+    cdef vector value
+    cdef real* c = t.c
+    for i in range(rows):
+        if i < t.rows:  # a condition, not the loop's end: the loop must vanish
+            for v in range(vectors):
+                head = t.head if v == vectors - 1 else LANES
+                value = t.alpha * acc[i * vectors + v] + vector_load(t.bias + v * LANES)
+                if t.beta != 0:
+                    value = value + t.beta * vector_load_head(c + v * LANES, head)
+                vector_store_head(c + v * LANES, vector_clear_below(value, t.floor), head)
+            c += t.c_stride
+
+
+cdef inline void tile(int vectors, Py_ssize_t depth, const real* a, Py_ssize_t a_i, Py_ssize_t a_k, const real* b, Py_ssize_t b_k,
+                      const Target* t) noexcept nogil:
+    cdef vector acc[TILE_ROWS * 2]
+    accumulate(TILE_ROWS, vectors, depth, a, a_i, a_k, b, b_k, acc)
+    put(acc, vectors, t)
+
+
+cdef inline void low_tile(int vectors, Py_ssize_t depth, const real* a, Py_ssize_t a_i, Py_ssize_t a_k, const real* b,
+                          Py_ssize_t b_k, const Target* t) noexcept nogil:
+    # The last rows of C, where a tile of fewer rows holds them: batches of 32, 128 and 1,000 end with 8, 8 and 4 rows of 12.
+    cdef vector acc[TWO_THIRDS_ROWS * 2]
+    if t.rows <= THIRD_ROWS:
+        accumulate(THIRD_ROWS, vectors, depth, a, a_i, a_k, b, b_k, acc)
+        put_part(THIRD_ROWS, acc, vectors, t)
+    else:
+        accumulate(TWO_THIRDS_ROWS, vectors, depth, a, a_i, a_k, b, b_k, acc)
+        put_part(TWO_THIRDS_ROWS, acc, vectors, t)
 
 
 # The tile for each way that A may lie, with constants where they are known: packed by rows, packed by columns, or where the
@@ -109,43 +125,51 @@ cdef inline void put(const vector* acc, int vectors, const Target* t) noexcept n
 
 
 cdef void tile_packed_rows_2(Py_ssize_t depth, const real* a, const real* b, Py_ssize_t b_k, const Target* t) noexcept nogil:
-    cdef vector acc[TILE_ROWS * 2]
-    accumulate_2(depth, a, A_STRIDE, 1, b, b_k, acc)
-    put(acc, 2, t)
+    tile(2, depth, a, A_STRIDE, 1, b, b_k, t)
 
 
 cdef void tile_packed_rows_1(Py_ssize_t depth, const real* a, const real* b, Py_ssize_t b_k, const Target* t) noexcept nogil:
-    cdef vector acc[TILE_ROWS]
-    accumulate_1(depth, a, A_STRIDE, 1, b, b_k, acc)
-    put(acc, 1, t)
+    tile(1, depth, a, A_STRIDE, 1, b, b_k, t)
 
 
 cdef void tile_columns_2(Py_ssize_t depth, const real* a, Py_ssize_t a_k, const real* b, Py_ssize_t b_k,
                          const Target* t) noexcept nogil:
-    cdef vector acc[TILE_ROWS * 2]
-    accumulate_2(depth, a, 1, a_k, b, b_k, acc)
-    put(acc, 2, t)
+    tile(2, depth, a, 1, a_k, b, b_k, t)
 
 
 cdef void tile_columns_1(Py_ssize_t depth, const real* a, Py_ssize_t a_k, const real* b, Py_ssize_t b_k,
                          const Target* t) noexcept nogil:
-    cdef vector acc[TILE_ROWS]
-    accumulate_1(depth, a, 1, a_k, b, b_k, acc)
-    put(acc, 1, t)
+    tile(1, depth, a, 1, a_k, b, b_k, t)
 
 
 cdef void tile_rows_2(Py_ssize_t depth, const real* a, Py_ssize_t a_i, const real* b, Py_ssize_t b_k,
                       const Target* t) noexcept nogil:
-    cdef vector acc[TILE_ROWS * 2]
-    accumulate_2(depth, a, a_i, 1, b, b_k, acc)
-    put(acc, 2, t)
+    tile(2, depth, a, a_i, 1, b, b_k, t)
 
 
 cdef void tile_rows_1(Py_ssize_t depth, const real* a, Py_ssize_t a_i, const real* b, Py_ssize_t b_k,
                       const Target* t) noexcept nogil:
-    cdef vector acc[TILE_ROWS]
-    accumulate_1(depth, a, a_i, 1, b, b_k, acc)
-    put(acc, 1, t)
+    tile(1, depth, a, a_i, 1, b, b_k, t)
+
+
+cdef void low_tile_rows_2(Py_ssize_t depth, const real* a, Py_ssize_t a_i, const real* b, Py_ssize_t b_k,
+                          const Target* t) noexcept nogil:
+    low_tile(2, depth, a, a_i, 1, b, b_k, t)
+
+
+cdef void low_tile_rows_1(Py_ssize_t depth, const real* a, Py_ssize_t a_i, const real* b, Py_ssize_t b_k,
+                          const Target* t) noexcept nogil:
+    low_tile(1, depth, a, a_i, 1, b, b_k, t)
+
+
+cdef void low_tile_columns_2(Py_ssize_t depth, const real* a, Py_ssize_t a_k, const real* b, Py_ssize_t b_k,
+                             const Target* t) noexcept nogil:
+    low_tile(2, depth, a, 1, a_k, b, b_k, t)
+
+
+cdef void low_tile_columns_1(Py_ssize_t depth, const real* a, Py_ssize_t a_k, const real* b, Py_ssize_t b_k,
+                             const Target* t) noexcept nogil:
+    low_tile(1, depth, a, 1, a_k, b, b_k, t)
 
 
 # Half a vector of columns, for rows of C that fill no more. Such a tile takes half the time where a vector is carried out in two
