@@ -17,6 +17,9 @@ def study(
     ] = "S",
     jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, help="Workers beside each other; they share caches.")] = 1,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of studies. [results/studies]")] = None,
+    redraw: Annotated[
+        bool, typer.Option("--redraw", help="Measure nothing: make answers, tables, figures and the page again from study.json.")
+    ] = False,
 ) -> None:
     """Answer a question about learning by measurement; writes a folder per study and one page of all, index.html."""
     import sys
@@ -39,7 +42,10 @@ def study(
     with signals_interrupt():
         try:
             failed: dict[str, str] = {}
-            if name == "all":
+            if redraw:
+                for line in runner.redraw(chosen, folder):
+                    teller.line(line)
+            elif name == "all":
                 failed = runner.run_all(chosen, preset, folder, command, teller, jobs=jobs)
             else:
                 found = runner.run_study(chosen[0], preset, folder / name, command, teller, jobs=jobs)

@@ -158,6 +158,28 @@ def _note_progress(folder: Path, preset: str, studies: Sequence[Study], finished
     write_atomically(folder / PROGRESS, text.encode())
 
 
+def redraw(studies: Sequence[Study], folder: Path) -> list[str]:
+    """Write answers, tables and figures again from the stored measurements; return a line on each study that has some.
+
+    Raises
+    ------
+    InputError
+        None of the studies has a result in the folder, one cannot be read, or the folder cannot be written.
+    """
+    lines = []
+    for study in studies:
+        if (folder / study.name / writing.STUDY).exists():
+            found = writing.read(folder / study.name, study)
+            try:
+                writing.write(found, folder / study.name)
+            except OSError as e:
+                raise InputError(f"cannot write to {folder}: {e.strerror or e}") from e
+            lines.append(f"{study.name}: {found.verdict.outcome}, from stored measurements")
+    if not lines:
+        raise InputError(f"nothing to redraw: no study.json of {', '.join(study.name for study in studies)} in {folder}")
+    return lines
+
+
 def write_page(folder: Path, studies: Sequence[Study], failed: dict[str, str] | None = None) -> Path:
     """Write ``index.html`` from all studies that have a result in the folder; return its path."""
     from bench.studies.page import to_html

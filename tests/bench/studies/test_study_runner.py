@@ -155,6 +155,23 @@ def test_bad_input(arguments, words):
     assert (result.exit_code, words in result.stderr) == (2, True)
 
 
+def test_redrawing_measures_nothing(tmp_path, monkeypatch):
+    study = a_study()
+    monkeypatch.setattr(catalog, "STUDIES", (study,))
+    runner.run_study(study, "S", tmp_path / "demo", ["x"], runner.Teller())
+    before = {path: path.read_bytes() for path in sorted((tmp_path / "demo").rglob("*")) if path.is_file()}
+    CALLS.clear()
+    for path in before:
+        if path.name != writing.STUDY:
+            path.unlink()
+    result = command("all", "--redraw", "-o", str(tmp_path))
+    assert result.exit_code == 0 and not CALLS
+    assert {path: path.read_bytes() for path in before} == before
+    assert "Does it?" in (tmp_path / runner.PAGE).read_text()
+    result = command("demo", "--redraw", "-o", str(tmp_path / "elsewhere"))
+    assert result.exit_code == 2 and "no study.json of demo in" in result.stderr
+
+
 def test_without_a_name_the_studies_are_listed():
     result = command()
     assert result.exit_code == 0 and all(study.question in result.stdout for study in catalog.STUDIES)
