@@ -18,7 +18,7 @@ def study(
     jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, help="Workers beside each other; they share caches.")] = 1,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of studies. [results/studies]")] = None,
     redraw: Annotated[
-        bool, typer.Option("--redraw", help="Measure nothing: make answers, tables, figures and the page again from study.json.")
+        bool, typer.Option("--redraw", help="Measure nothing: write answers, figures and page again from study.json.")
     ] = False,
 ) -> None:
     """Answer a question about learning by measurement; writes a folder per study and one page of all, index.html."""

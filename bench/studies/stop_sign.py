@@ -112,6 +112,7 @@ VARIANTS = {
         "models:ConvNetClassifier",
         {"architecture": ["c16k3p1", "m2", "c32k3p1", "m2", "64", "out"], "max_iter": 15, "batch_size": 32},
     ),
+    "brief_mlp": Variant("mlp_100", {"max_iter": 3}),
 }
 
 
@@ -122,20 +123,21 @@ def __getattr__(name: str) -> Variant:
 def measure(ctx: Context) -> Measurements:
     """Run rules and models on the same folds; then, where there are photographs, two harder questions."""
     s = ctx.settings
-    convnet = s["convnet"].rpartition(":")[2]
+    mlp = s.get("mlp", "mlp_100")
+    called = {s["convnet"].rpartition(":")[2]: "convnet", mlp.rpartition(":")[2]: "mlp_100"}
     rows = []
     for dataset in (s["dataset"], *s["more"]):
         rules = [f"{__name__}:{name}" for name in RULES] if dataset == s["dataset"] else []
         split = {"split": s["split"], "folds": s["folds"]} if dataset == s["dataset"] else {"folds": s["folds"]}
         rows += _run(ctx, f"pixels of {dataset}", dataset, [*rules, s["convnet"]], "raw", split)
-        rows += _run(ctx, f"standardized {dataset}", dataset, ["mlp_100"], "standardized", split)
+        rows += _run(ctx, f"standardized {dataset}", dataset, [mlp], "standardized", split)
         rows += _run(ctx, f"hog of {dataset}", dataset, ["linear_svc"], "hog", split)
     folds = ctx.folds(s["dataset"], split=s["split"], folds=s["folds"])
     kept = ("dataset", "fold", "status", "message", "accuracy", METRIC, "n_train", "n_test", "time_fit_s")
     return {
         "dataset": s["dataset"],
         "about": dict(folds[0].data.facts).get("about", ""),
-        "rows": [{"model": "convnet" if r["model"] == convnet else r["model"], **{k: r.get(k) for k in kept}} for r in rows],
+        "rows": [{"model": called.get(r["model"], r["model"]), **{k: r.get(k) for k in kept}} for r in rows],
         "pictures": ctx.part("pictures", lambda: _pictures(folds[0])),
     }
 
@@ -270,7 +272,8 @@ STUDY = Study(
     "stop signs and all others count half each. Frames that show one sign during one approach are never parted between "
     "training and test.",
     presets={
-        "XS": {"dataset": "drawn_signs@S", "more": [], "split": "kfold", "folds": 3, "convnet": f"{__name__}:tiny"},
+        "XS": {"dataset": "drawn_signs@S", "more": [], "split": "kfold", "folds": 3, "convnet": f"{__name__}:tiny",
+               "mlp": f"{__name__}:brief_mlp"},
         "S": {"dataset": "drawn_signs", "more": [], "split": "kfold", "folds": 5, "convnet": f"{__name__}:small"},
         "M": {"dataset": "stop_sign", "more": ["dogs_vs_horses@S", "cats_vs_dogs@S"], "split": "group:track", "folds": 3,
               "convnet": "lenet5"},
