@@ -358,7 +358,7 @@ STUDY = Study(
     "once through all training images).",
     presets={
         "XS": _preset("digits@S", 3, 12, [MEMORY, NETWORK], [0.0, NOISE, 1.0]),
-        "S": _preset("digits", 4, 60, list(MODELS), [0.0, 0.2, 0.4, 0.7, 1.0]),
+        "S": _preset("digits", 4, 45, list(MODELS), [0.0, 0.2, 0.4, 0.7, 1.0]),
         "M": _preset("fashion_mnist@S", 3, 40, list(MODELS), [0.0, 0.2, 0.4, 0.7, 1.0]),
         "L": _preset("fashion_mnist@M", 3, 100, list(MODELS), _SHARES),
     },

@@ -69,12 +69,12 @@ class Loss:
         return value, self.network.gradient.copy()
 
 
-def _search(name: str, loss: Loss, seed: int) -> Iterator[tuple[int, float]]:
+def _search(name: str, loss: Loss, seed: int, budget: int) -> Iterator[tuple[int, float]]:
     start = loss.start(seed)
     if name == "gradient_descent":
         return searches.gradient_descent(loss.value_and_gradient, start)
     # new draws have the deviation of starting weights, which are all that is known beforehand
-    more = {"scale": float(start.std())} if name == "random_search" else {"step": 0.1} if name in BLIND[1:3] else {}
+    more = {"random_search": {"scale": float(start.std())}, "finite_differences": {"most": budget}}.get(name, {"step": 0.1})
     steps = getattr(searches, name)(loss.values, start[None], np.random.default_rng(seed), **more)
     return ((spent, float(best[0])) for spent, best in steps)
 
@@ -95,7 +95,7 @@ def _curve(steps: Iterator[tuple[int, Any]], budget: int) -> list[dict[str, Any]
             found.append({"evaluations": waiting.pop(0), "value": best, "seconds": time.perf_counter() - begun})
             if not waiting:
                 break
-    return found
+    return found + [{"evaluations": c, "value": best, "seconds": time.perf_counter() - begun} for c in waiting]
 
 
 def measure(ctx: Context) -> Measurements:
@@ -111,7 +111,7 @@ def measure(ctx: Context) -> Measurements:
         loss = Loss(X, y, hidden, n_classes)
         return [
             {"method": name, "weights": loss.network.n_parameters, "seed": seed, **point}
-            for name in METHODS for point in _curve(_search(name, loss, seed), s["evaluations"])
+            for name in METHODS for point in _curve(_search(name, loss, seed, s["evaluations"]), s["evaluations"])
         ]  # fmt: skip
 
     parts = ctx.map("network", one, [[h, seed] for h in s["hidden"] for seed in range(s["seeds"])])
@@ -131,7 +131,7 @@ def _walk(name: str, walker: dict[str, int]) -> list[dict[str, Any]]:
     def minus_distance(W: np.ndarray) -> np.ndarray:
         return -crawler.distance(W, hidden, walker["steps"])
 
-    more = {"finite_differences": {"width": 0.05, "rate": 0.1}}.get(name, {})
+    more = {"finite_differences": {"width": 0.05, "rate": 0.1, "most": walker["evaluations"]}}.get(name, {})
     steps = getattr(searches, name)(minus_distance, starts, np.random.default_rng(2), **more)
     points = _curve(steps, walker["evaluations"])
     return [

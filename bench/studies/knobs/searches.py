@@ -93,15 +93,25 @@ def evolution(f: Function, starts: np.ndarray, random: np.random.Generator, *, s
 
 
 def finite_differences(
-    f: Function, starts: np.ndarray, random: np.random.Generator, *, rate: float = 0.5, width: float = 1e-3
+    f: Function, starts: np.ndarray, random: np.random.Generator, *, rate: float = 0.5, width: float = 1e-3,
+    most: float = math.inf,
 ) -> Steps:
-    """Try each weight by itself to get the gradient, then step along it; p + 1 evaluations a step."""
+    """Try each weight by itself to get the gradient, then step along it; p + 1 evaluations a step, and `most` in all.
+
+    Examples
+    --------
+    >>> steps = finite_differences(lambda W: (W**2).sum(axis=1), np.ones((1, 2)), np.random.default_rng(0), rate=0.1, most=6)
+    >>> [spent for spent, _ in steps]
+    [1, 4]
+    """
     W, p = starts.copy(), starts.shape[1]
     velocity = np.zeros_like(W)
     value = f(W)
     best, spent = value.copy(), 1
     while True:
         yield spent, best.copy()
+        if spent + p + 1 > most:  # with tens of thousands of weights a step takes a minute, and would not count
+            return
         gradient = np.empty_like(W)
         for i in range(p):
             moved = W.copy()
