@@ -115,7 +115,7 @@ def _of_runs(a: Measurements, b: Measurements, machines: list[str], relative_to:
     if not changed and not broken:
         why = "they were tested on other samples" if other else "no finished cell in common"
         raise InputError(f"{a.source} and {b.source} cannot be compared: {why}")
-    times, scale = [], 1.0
+    times, scale, least = [], 1.0, None
     if relative_to is not None and pairs:
         scale = scores.control_scale(pairs, relative_to)
         notes.append(f"times of B are multiplied by {scale:.3g}, which makes {relative_to} take as long as in A")
@@ -127,9 +127,10 @@ def _of_runs(a: Measurements, b: Measurements, machines: list[str], relative_to:
     else:
         floors = (floor_of(a.run.manifest), floor_of(b.run.manifest))
         times = scores.time_changes(pairs, threshold, scale=scale, floors=floors)
+        least = scores.least_change(threshold, floors) if times else None
         if machines:
             notes.append(f"different machines ({'; '.join(machines)}): times are relative to {relative_to}")
-    return Answer(a.kind, times=times, scores=changed, statuses=broken, notes=notes)
+    return Answer(a.kind, times=times, least=least, scores=changed, statuses=broken, notes=notes)
 
 
 def _missing(a: dict, b: dict) -> list[str]:

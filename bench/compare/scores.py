@@ -6,7 +6,7 @@ McNemar's exact test of the stored predictions, or its weakest from accuracies a
 are adjusted by Holm's method, since every contestant is asked. A contestant that fails where it did not got worse, whatever
 its score.
 
-Times are medians over the same folds; a change counts where it is larger than `LEAST_TIME` and than the noise floor that
+Times are medians over the same folds; a change counts where it is larger than the noise floor that
 either run measured of itself, and the folds agree on it (t-test of the logarithms of the ratios, adjusted alike).
 
 Reference: Holm, S. (1979). A simple sequentially rejective multiple test procedure. Scand. J. Statistics 6, 65-70.
@@ -28,8 +28,8 @@ from bench.statistics.samples import bounded, compare_samples
 
 BETTER, WORSE = "better", "worse"
 ALPHA = 1.0 - CONFIDENCE
-#: Fits last milliseconds and are timed once a fold: nothing below a quarter is taken for a change.
-LEAST_TIME = 1.25
+#: The noise floor of a run that has none stored: fits last milliseconds and are timed once a fold.
+UNKNOWN_NOISE = 1.25
 
 
 @dataclass(frozen=True)
@@ -208,12 +208,23 @@ def time_changes(
             if times:
                 p = _p_value([math.log(b / a) for a, b in times])
                 drafts.append((f"{name} {what}", stats.median(a for a, _ in times), stats.median(b for _, b in times), p))
-    least, found = max(LEAST_TIME, 1.0 + threshold, *(floor for floor in floors if floor)), []
+    least, found = least_change(threshold, floors), []
     for (name, a, b, _), p in zip(drafts, holm([d[3] for d in drafts]), strict=True):
         clear = p < ALPHA
         verdict = SLOWER if clear and b > least * a else FASTER if clear and a > least * b else SAME
         found.append(Change(name, a, b, b / a, verdict))
     return sorted(found, key=lambda c: (-c.ratio, c.name))
+
+
+def least_change(threshold: float, floors: Sequence[float | None] = ()) -> float:
+    """Return the ratio that a change of a time must exceed: both runs' noise floors, and `threshold`.
+
+    Examples
+    --------
+    >>> least_change(0.05, (1.08, 1.02)), least_change(0.05, (1.08, None)), least_change(0.5)
+    (1.08, 1.25, 1.5)
+    """
+    return max(1.0 + threshold, *(UNKNOWN_NOISE if floor is None else floor for floor in floors or (None,)))
 
 
 def _p_value(values: list[float]) -> float:

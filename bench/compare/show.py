@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 
+from bench.compare.measurements import RUN
 from bench.compare.scores import WORSE, ScoreChange, StatusChange
 from bench.compare.times import SAME, SLOWER, Change, geometric_mean
 
@@ -121,7 +122,8 @@ def show(answer: Answer, console: Console) -> None:
         table.add_row(*row, style=style)
     console.print(table)
     if answer.least is not None:
-        console.print(f"A time must change by more than {100 * (answer.least - 1):.1f} % to count, and its rounds must differ.")
+        agree = "the folds must agree" if answer.kind == RUN else "its rounds must differ"
+        console.print(f"A time must change by more than {100 * (answer.least - 1):.1f} % to count, and {agree}.")
     console.print(answer.sentence())
     for note in answer.notes:
         console.print(f"note: {note}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from bench.noise import times_as_much
+from bench.noise import is_noise, times_as_much
 from bench.simplicity import is_deep, uses_learned_features
 from bench.tables import DatasetTable, Summary
 from bench.verdict.model import ACCURACIES, ALPHA, CAUTION, CAUTION_ACCURACIES, CAUTION_SAMPLES, FOLDS, SAMPLES, Verdict
@@ -160,11 +160,20 @@ def _fastest(table: DatasetTable, contestants: Sequence[Summary]) -> str | None:
     timed = [s for s in contestants if s.time_train_s is not None and s.times.get("time_predict_s") is not None]
     if not timed:
         return None
-    to_fit = min(timed, key=lambda s: s.time_train_s)
-    to_predict = min(timed, key=lambda s: s.times["time_predict_s"])
-    fit = f"{table.name(to_fit)} ({score(to_fit)}, {seconds(to_fit.time_train_s)} s)"
-    predict = f"{table.name(to_predict)} ({score(to_predict)}, {seconds(to_predict.times['time_predict_s'])} s)"
+    fit = _as_fast(table, timed, lambda s: s.time_train_s)
+    predict = _as_fast(table, timed, lambda s: s.times["time_predict_s"])
     return f"to fit {fit}, to predict {predict}"
+
+
+def _as_fast(table: DatasetTable, timed: Sequence[Summary], time_of: Callable[[Summary], float]) -> str:
+    """Name the fastest, or all that are as fast: what is within the noise floor of it is no slower."""
+    timed = sorted(timed, key=time_of)
+    alike = [s for s in timed if s is timed[0] or is_noise(time_of(s), time_of(timed[0]), table.noise_floor)]
+    named = [f"{table.name(s)} ({score(s)}, {seconds(time_of(s))} s)" for s in alike[:NAMED]]
+    if len(named) == 1:
+        return named[0]
+    more = f" and {len(alike) - NAMED} more" if len(alike) > NAMED else ""
+    return f"(as fast within the noise: {', '.join(named)}{more})"
 
 
 def _quick(table: DatasetTable, v: Verdict) -> str | None:

@@ -249,6 +249,10 @@ def test_a_noise_floor_hides_what_is_below_it():
     for floors, verdict in (((None, None), "slower"), ((1.1, 1.6), "same")):
         [found] = time_changes({"d raw lda": folds}, 0.05, floors=floors)
         assert found.verdict == verdict
+    little = [(row(k, 1.0), row(k, 1.15 + k / 1000)) for k in range(10)]
+    for floors, verdict in (((1.1, 1.02), "slower"), ((1.1, 1.2), "same"), ((1.1, None), "same"), ((), "same")):
+        [found] = time_changes({"d raw lda": little}, 0.05, floors=floors)
+        assert found.verdict == verdict, floors
 
 
 def test_the_stored_result_can_be_read():

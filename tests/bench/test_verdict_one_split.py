@@ -109,3 +109,18 @@ def test_the_best_sentence_names_fastest_and_quick():
     assert said.startswith("Best: qda on raw (90")
     assert "fastest of those: to fit lda on raw" in said and "to predict mlp_100 on raw" in said
     assert "best under 1 ms per prediction: mlp_100 on raw" in said and "0.50 ms" in said
+
+
+@pytest.mark.parametrize(
+    ("floor", "says"),
+    [
+        (None, "to fit lda on raw (90.0 %, 0.10 s), to predict"),
+        (1.04, "to fit lda on raw (90.0 %, 0.10 s), to predict"),
+        (1.1, "to fit (as fast within the noise: lda on raw (90.0 %, 0.10 s), qda on raw (90.1 %, 0.10 s)), to predict"),
+    ],
+)
+def test_no_single_one_is_fastest_within_the_noise(floor, says):
+    facts = {"lda": {"time_fit_s": 0.1}, "qda": {"time_fit_s": 0.105}, "mlp_100": {"time_fit_s": 3.0}}
+    rows = rows_of(models_that_share_errors({"lda": 0.899, "qda": 0.901, "mlp_100": 0.9}, own=0.0), **facts)
+    [table] = build_tables(rows, {"noise": {"floor": floor}})
+    assert f"fastest of those: {says}" in judge(table, None).sentences["best"]
