@@ -30,9 +30,10 @@ WORDS = {**ENGINEERED, DEEP: "a network of AlexNet's shape"}
 #: 26.2 % against 15.3 % errors: about ten points.
 GAP = 0.10
 BATCH = 64
-#: AlexNet's shape at half the width of ``alexnet_small``, and one that a test can wait for.
+#: AlexNet's shape at half the width of ``alexnet_small``, and one that a test can wait for. Without its dropout, which made it
+#: worse with more examples here (33 % right with 5,000 of CIFAR-10): a training is a thousand steps, AlexNet's was 900,000.
 _SHAPES = {
-    "half": "c32k5p2 m3s2p1 c48k5p2 m3s2p1 c64k3p1 c64k3p1 c48k3p1 m3s2p1 128 drop50 128 drop50 out",
+    "half": "c32k5p2 m3s2p1 c48k5p2 m3s2p1 c64k3p1 c64k3p1 c48k3p1 m3s2p1 128 128 out",
     "tiny": "c8k3p1 m3s2p1 c8k3p1 m3s2p1 c8k3p1 c8k3p1 c8k3p1 m3s2p1 16 16 out",
 }
 
@@ -47,7 +48,7 @@ def __getattr__(name: str) -> Variant:
     shape, changes, images, n = match[1], match[2].replace("_", " ").strip(), int(match[3]), int(match[4])
     params = {
         "architecture": _SHAPES[shape].split(), "augmentation": changes or None, "batch_size": BATCH,
-        "max_iter": max(3, math.ceil(images / n)), "learning_rate": "one_cycle", "learning_rate_init": 0.05,
+        "max_iter": max(3, math.ceil(images / n)), "learning_rate": "one_cycle", "learning_rate_init": 0.02,
         "weight_decay": 5e-4, "n_iter_no_change": 10_000,
     }  # fmt: skip
     return Variant("models:ConvNetClassifier", params, n_samples=n)
@@ -193,8 +194,8 @@ STUDY = Study(
         "XS": {"dataset": "digits@S", "folds": 3, "sizes": [100, 600], "shape": "tiny", "images": 3000, "augmentation": []},
         "S": {"dataset": "digits", "folds": 5, "sizes": [100, 400, 1400], "shape": "half", "images": 30_000,
               "augmentation": []},
-        "M": {"dataset": "cifar10_jpeg@M", "folds": 3, "sizes": [1000, 5000], "shape": "half", "images": 50_000,
-              "augmentation": ["crop4", "flip"]},
+        "M": {"dataset": "cifar10_jpeg@M", "folds": 3, "sizes": [1000, 5000], "shape": "half", "images": 30_000,
+              "augmentation": ["flip"]},
         "L": {"dataset": "cifar10_jpeg", "folds": 3, "sizes": [1000, 5000, 20_000, 40_000], "shape": "half",
               "images": 1_000_000, "augmentation": ["crop4", "flip"]},
     },
