@@ -105,6 +105,9 @@ def run(
     ] = None,
     executor: Annotated[str, typer.Option("--executor", help="local, or dask: on the workers of a cluster.")] = "local",
     scheduler: Annotated[str | None, typer.Option("--scheduler", help="Address of the dask scheduler.")] = None,
+    statistics: Annotated[
+        bool, typer.Option("--statistics", help="Report with Wilcoxon-Holm, Bayesian tests and bootstrap.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it takes; run nothing.")] = False,
     cells: Annotated[bool, typer.Option("--cells", help="With --dry-run: every cell, as when the output is piped.")] = False,
 ) -> None:
@@ -132,7 +135,7 @@ def run(
     given = {k: v for k, v in overrides.items() if v is not None and v != []}
     code = commands.run(
         suite, given, output, resume,
-        budget=budget, executor=executor, scheduler=scheduler, dry_run=dry_run, list_cells=cells,
+        budget=budget, executor=executor, scheduler=scheduler, statistics=statistics, dry_run=dry_run, list_cells=cells,
     )  # fmt: skip
     raise typer.Exit(code)
 

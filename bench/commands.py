@@ -24,6 +24,7 @@ def run(
     budget: str | None = None,
     executor: str = "local",
     scheduler: str | None = None,
+    statistics: bool = False,
     dry_run: bool = False,
     list_cells: bool = False,
 ) -> int:
@@ -43,7 +44,7 @@ def run(
         raise unknown("executor", executor, EXECUTORS)
     if (executor == "dask") != (scheduler is not None):
         raise InputError("--executor dask and --scheduler ADDRESS go together: the address of a dask scheduler")
-    how = runs.How(parse_duration(budget) if budget is not None else None, executor, scheduler)
+    how = runs.How(parse_duration(budget) if budget is not None else None, executor, scheduler, statistics)
     root = output if output is not None else store.RUNS
     folder = _folder_to_resume(resume, root, suite_name is not None and output is not None) if resume else None
     suite = _suite(suite_name, overrides, folder)

@@ -63,11 +63,14 @@ class How:
     executor : {"local", "dask"}
     scheduler : str, optional
         Address of the dask scheduler.
+    statistics : bool
+        The report has what ``--statistics`` adds.
     """
 
     budget_s: float | None = None
     executor: str = "local"
     scheduler: str | None = None
+    statistics: bool = False
 
 
 def run(
@@ -165,7 +168,7 @@ def _run(suite: Suite, writer: store.Writer, console: Console, command: list[str
     shutil.rmtree(writer.folder / CHECKPOINTS, ignore_errors=True)
     writer.update_manifest(utc_end=store.utc_now())
     if report:
-        _report(writer, console)
+        _report(writer, console, statistics=how.statistics)
     return _exit_code(writer)
 
 
@@ -353,12 +356,12 @@ def _remove_empty_logs(folder: Path) -> None:
         folder.rmdir()
 
 
-def _report(writer: store.Writer, console: Console) -> None:
+def _report(writer: store.Writer, console: Console, *, statistics: bool) -> None:
     """Write and print the tables."""
     from bench import report
 
-    report.write_report(writer.folder)
-    report.print_table(writer.folder, console)
+    report.write_report(writer.folder, statistics=statistics)
+    report.print_table(writer.folder, console, statistics=statistics)
     console.print(f"{summary(writer.counts)}. {writer.folder}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -39,7 +39,7 @@ class Block:
     sentences: tuple[str, ...]
     header: tuple[str, ...] = ()
     lines: tuple[tuple[str, ...], ...] = ()
-    on_terminal: bool = True
+    on_terminal: bool = True  # without --statistics
 
 
 def of_table(table: DatasetTable, verdict: Verdict, found: Analysis) -> tuple[Block, ...]:

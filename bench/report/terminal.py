@@ -33,6 +33,7 @@ _ASCII = str.maketrans(
     | dict(zip(each.BARS, "_.:-=+*#", strict=True))
 )
 _NARROWEST_NAME = 14
+MOST_NAME = 28  # before a table is set in parts rather than shorten its names
 
 
 def show(report: Report, console: Console) -> None:
@@ -70,31 +71,48 @@ def _show_section(section: Section, console: Console) -> None:
     if section.published:
         _show_published(section.published, console)
     for block in section.blocks:
-        if block.on_terminal:
+        if block.on_terminal or section.analysis.against_best:  # large ones where statistics were asked for
             show_block(block, console)
     if section.tuning:
         _show_tuning(section, console)
 
 
 def show_block(block: Block, console: Console) -> None:
-    """Print a block of statistics: its heading, sentences, and the table in columns that fit."""
+    """Print a block of statistics: its heading, sentences, and the table, in parts where its columns do not fit beside."""
     console.print()
     _say(console, block.title, "bold")
     for sentence in block.sentences:
         _say(console, sentence, indent=2)
     if not block.lines:
         return
-    grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     # no cell is broken, and of headings no word
     words = [max(map(len, name.split()), default=0) for name in block.header]
     widths = [max(words[i], *(len(line[i]) for line in block.lines)) for i in range(len(block.header))]
-    room = max(8, console.width - sum(width + 1 for width in widths[1:]) - 1)
-    for i, (name, width) in enumerate(zip(block.header, widths, strict=True)):
-        first = {"no_wrap": True, "overflow": "ellipsis", "max_width": room}
-        grid.add_column(_fit(Text(name), console), **(first if i == 0 else {"justify": "right", "min_width": width}))
-    for line in block.lines:
-        grid.add_row(*(_fit(Text(cell), console) for cell in line))
-    console.print(grid)
+    for columns in _beside(widths, console.width):
+        grid = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+        room = max(8, console.width - sum(widths[i] + 1 for i in columns) - 1)
+        grid.add_column(_fit(Text(block.header[0]), console), no_wrap=True, overflow="ellipsis", max_width=room)
+        for i in columns:
+            grid.add_column(_fit(Text(block.header[i]), console), justify="right", min_width=widths[i])
+        for line in block.lines:
+            grid.add_row(*(_fit(Text(line[i]), console) for i in (0, *columns)))
+        console.print(grid)
+
+
+def _beside(widths: Sequence[int], width: int) -> list[list[int]]:
+    """Return which columns stand beside the first one, part by part.
+
+    Examples
+    --------
+    >>> _beside([20, 6, 6, 6, 6], 80), _beside([20, 6, 6, 6, 6], 40)
+    ([[1, 2, 3, 4]], [[1, 2], [3, 4]])
+    """
+    parts: list[list[int]] = [[]]
+    for i in range(1, len(widths)):
+        if parts[-1] and min(widths[0], MOST_NAME) + 1 + sum(widths[j] + 1 for j in (*parts[-1], i)) > width:
+            parts.append([])
+        parts[-1].append(i)
+    return parts
 
 
 def _show_each(section: Section, console: Console) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from bench import budget, planning, runs, store
 from bench.budget import choose, duration, parse_duration
 from bench.cell import Cell, Row
+from bench.cli import app
 from bench.errors import InputError
 from bench.estimates import GUESSED, MEASURED, MODELLED, Estimates
 from bench.history import History, Observed
@@ -62,6 +64,48 @@ def test_whole_folds_first_and_never_more_than_fits(left, taken):
     assert [*choice.taken, *choice.left_out] == sorted(cells, key=lambda c: c in choice.left_out)
     if left >= 22:
         assert all((replace(c, model="qda") in choice.taken) == (replace(c, model="lda") in choice.taken) for c in cells)
+
+
+@pytest.mark.parametrize(("left", "taken"), [(5, {"lda"}), (10.5, {"lda"}), (11, {"lda", "qda"})])
+def test_of_a_fold_that_does_not_fit_the_shortest_cells_come_first(left, taken):
+    cells = cells_of(large=2)
+    choice = choose(cells, {c: 1.0 if c.model == "lda" else 10.0 for c in cells}, left)
+    assert {c.model for c in choice.taken} == taken and {c.fold for c in choice.taken} == {0}
+
+
+def test_the_start_counts_and_features_are_shared(monkeypatch):
+    suite = Suite(name="s", datasets=["digits"], features=["raw", "hog"], models=["lda", "svc_rbf"], folds=5)
+    here = Estimates(suite, DIGITS, History({}), speed=1.0)
+    monkeypatch.setattr(Estimates, "here", classmethod(lambda cls, *arguments: here))
+    whole = planning.make(suite, DIGITS, {}).time
+    assert whole.start_s > 0 and sum(whole.features.values()) > 0
+    assert not planning.make(suite, DIGITS, {}, budget_s=whole.seconds + 1e-6).choice.left_out
+    assert planning.make(suite, DIGITS, {}, budget_s=whole.seconds - whole.start_s / 2).choice.left_out
+    two = here.of_plan(plan(suite, {}), n_workers=2)
+    assert two.seconds - two.start_s == pytest.approx((whole.seconds - whole.start_s) / 2)
+    assert sum(two.with_shares().values()) == pytest.approx(two.seconds - two.start_s)
+
+
+def test_a_dry_run_runs_nothing_and_says_what_would_be(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEPTHBENCH_CACHE", str(tmp_path / "cache"))
+
+    def said(*arguments):
+        what = ["run", "digits", "-d", "iris", "-m", "lda,dummy", "-f", "raw", "--folds", "3", "--repeats", "1"]
+        done = CliRunner().invoke(app, [*what, "-o", str(tmp_path), *arguments])
+        assert done.exit_code in (0, 3), done.output
+        return done.output
+
+    text = said("--dry-run")
+    assert "6 cells: 6 to run in about" in text and text.count("fold=") == 6
+    assert not list(tmp_path.glob("*/run.json"))
+    assert "6 left out" in said("--dry-run", "--budget", "0.01s")
+    suite = Suite(name="digits", datasets=["iris"], models=["lda", "dummy"], folds=3)
+    with store.Writer(tmp_path / "r", {"run_id": "r", "suite": suite.model_dump(mode="json")}) as writer:
+        for cell in plan(suite, {})[:4]:
+            writer.append(Row(*cell.identity, status="ok"))
+    text = said("--resume", "r", "--dry-run")
+    assert "6 cells: 2 to run" in text and "4 done" in text
+    assert len(store.read_run(tmp_path / "r").rows) == 4
 
 
 def test_what_is_left_out_is_counted_in_folds_and_cells():

@@ -13,6 +13,7 @@ from bench import predictions, report
 from bench.cell import Row
 from bench.cli import main
 from bench.report import content, numbers, terminal
+from bench.report.blocks import Block
 from bench.report.text import to_markdown
 from bench.store import Run
 
@@ -100,7 +101,17 @@ def test_the_terminal_breaks_no_cell(tmp_path):
     shown = on_terminal(made(rows_of(), tmp_path, statistics=True))
     assert "Features or classifier?" in shown and "in probabilities" in shown
     assert max(len(line) for line in shown.splitlines()) <= 80
-    assert "Pairs" not in shown  # too wide: in table.md
+    assert "of 10 pairs are told apart" in shown
+    assert "Pairs" not in on_terminal(made(rows_of(), tmp_path))  # long: in table.md
+
+
+def test_what_is_too_wide_for_a_terminal_is_set_in_parts():
+    block = Block("pairs", "Pairs", (), ("", *"abcdefghijklmno"), tuple((f"model {i}", *["+11.11"] * 15) for i in range(3)))
+    out = io.StringIO()
+    terminal.show_block(block, Console(file=out, width=80))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80 and out.getvalue().count("+11.11") == 45
+    assert [line.split() for line in lines if "a" in line.split() or "o" in line.split()] == [[*"abcdefghij"], [*"klmno"]]
 
 
 def stored(folder, rows):
