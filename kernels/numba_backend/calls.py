@@ -21,6 +21,7 @@ from numba import cfunc, typeof, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from kernels.numba_backend import crew as crews
 from kernels.numba_backend.memory import int64_pointer, kernel, load, store
 from kernels.numba_backend.parallel import run
 from kernels.numba_backend.separate import call_by_address, compiled
@@ -275,10 +276,13 @@ class Program:
             raise ValueError(f"times must be a C-contiguous int64 array {self._table.shape}")
         self._times = value
 
+    def job(self, work: int) -> tuple[int, int, int, int]:
+        """Return the arguments of `run_calls`, where all calls are bound."""
+        return address_of(self._table), len(self._calls), work, address_of(self._times)
+
     def __call__(self) -> None:
         if self._whole:
-            work = memory.address(self._work_bytes)
-            run_calls(address_of(self._table), len(self._calls), work, address_of(self._times))
+            run_calls(*self.job(memory.address(self._work_bytes)))
             return
         for i, call in enumerate(self._calls):
             start = time.perf_counter_ns()
@@ -289,4 +293,18 @@ class Program:
 
 def run_together(programs: Sequence[Program]) -> None:
     """Run programs at the same time, each on a thread of its own."""
+    if crews.AVAILABLE and len(programs) > 1 and all(p._whole for p in programs):
+        crew = crews.crew(len(programs) - 1, run_calls)
+        if crew.free.acquire(blocking=False):  # else another thread has it
+            try:
+                _run_by(crew, programs)
+            finally:
+                crew.free.release()
+            return
     run(lambda i, _: programs[i](), [(i, i + 1) for i in range(len(programs))])
+
+
+def _run_by(crew: crews.Crew, programs: Sequence[Program]) -> None:
+    first, others = programs[0], programs[1:]
+    jobs = np.array([p.job(crew.work_address(i, p._work_bytes)) for i, p in enumerate(others)], np.int64)
+    crew.run(jobs, first.job(memory.address(first._work_bytes)))

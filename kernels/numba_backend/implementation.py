@@ -28,6 +28,8 @@ from kernels.numba_backend.sizes import sizes_of
 
 #: Fewer elements, or multiply-adds, than these are not worth a second thread.
 _MIN_ELEMENTS, _MIN_PRODUCTS = 16384, 100_000
+#: An update of so many parameters takes as long as it takes to wake a thread.
+_UPDATES, _MIN_UPDATE = ("sgd_update", "adam_update"), 2**20
 
 #: Threads are Python's: to hand work to one takes as long as a small call.
 DIVIDES_CALLS = False
@@ -38,6 +40,8 @@ program, run_together = calls.Program, calls.run_together
 def bind(name: str, arguments: tuple):
     """Return a call of a kernel that is checked already, to be run again and again."""
     *given, n_threads = arguments
+    if name in _UPDATES and given[0].size < _MIN_UPDATE:
+        n_threads = 1
     if n_threads > 1 or not hasattr(singles, name):
         return partial(globals()[name], *arguments)
     if name == "softmax_cross_entropy":
@@ -269,8 +273,8 @@ def avg_pool2d_backward(dy, out, geometry, count_include_pad, n_threads):
 # -- elementwise ----------------------------------------------------------------------------------------------------------
 
 
-def _pieces(n: int, n_threads: int) -> list[tuple[int, int]]:
-    return parts(n, n_threads if n > _MIN_ELEMENTS else 1, 64)
+def _pieces(n: int, n_threads: int, least: int = _MIN_ELEMENTS) -> list[tuple[int, int]]:
+    return parts(n, n_threads if n > least else 1, 64)
 
 
 def _forward(code: int):
@@ -332,10 +336,10 @@ def bias_backward(dy, out, n_threads):
 def sgd_update(w, dw, velocity, learning_rate, momentum, nesterov, weight_decay, n_threads):
     real = w.dtype.type
     options = real(learning_rate), real(momentum), bool(nesterov), real(weight_decay)
-    run(training.sgd, _pieces(w.size, n_threads), address_of(w), address_of(dw), address_of(velocity), *options)
+    run(training.sgd, _pieces(w.size, n_threads, _MIN_UPDATE), address_of(w), address_of(dw), address_of(velocity), *options)
 
 
 def adam_update(w, dw, m, v, step, learning_rate, beta_1, beta_2, epsilon, weight_decay, n_threads):
     addresses = address_of(w), address_of(dw), address_of(m), address_of(v)
     options = singles.adam_options(w.dtype.type, step, learning_rate, beta_1, beta_2, epsilon, weight_decay)
-    run(training.adam, _pieces(w.size, n_threads), *addresses, *options)
+    run(training.adam, _pieces(w.size, n_threads, _MIN_UPDATE), *addresses, *options)
