@@ -1,9 +1,10 @@
 """Plans: how long they should take and why, and what fits into a budget.
 
-The code was broken once in each of these ways, and a test was red each time: a fold taken that does not fit, its seconds not taken
-off, the search ended at the first that does not fit, single cells never taken, or of a data set that has a whole fold, or the longest
-first; start, shared features, workers or the machine's speed not counted; the run going beyond the choice, nothing said of it,
-finished cells planned again, nothing learned, the deadline passed over; a dry run that runs, or heeds neither budget nor rows.
+The code was broken once in each of these ways, and a test was red each time: a fold taken that does not fit, its
+seconds not taken off, the search ended at the first that does not fit, single cells never taken, or of a data set
+that has a whole fold, or the longest first; start, shared features, workers or the machine's speed not counted; the
+run going beyond the choice, nothing said of it, finished cells planned again, nothing learned, the deadline passed
+over; a dry run that runs, or heeds neither budget nor rows.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A run on a dask cluster: a real scheduler and two worker processes on this machine, one of them killed in the middle.
 
-Seen red with the code broken: the cell of the lost worker not dealt again, its loss not seen, only one worker used. What cannot be
-seen on one machine is asked in test_cluster_books.py.
+Seen red with the code broken: the cell of the lost worker not dealt again, its loss not seen, only one worker used.
+What cannot be seen on one machine is asked in test_cluster_books.py.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """What the coordinator of a cluster writes down: who has which cell, who is lost, who may take part. Its other side is made up.
 
-A run on a real scheduler is in test_cluster.py; there all workers are on one machine and of one version, so what differs
-between machines, and what happens once in a while, is asked here. Each test was seen red with its line of bench/cluster.py
-broken: a lost cell not dealt again, a late answer taken, lost or new workers not seen, a cell that kills workers tried for ever, another version let
-in, host and machine not in the row, trials dropped, checkpoints sent, slots left open.
+A run on a real scheduler is in test_cluster.py; there all workers are on one machine and of one version, so what
+differs between machines, and what happens once in a while, is asked here. Each test was seen red with its line of
+bench/cluster.py broken: a lost cell not dealt again, a late answer taken, lost or new workers not seen, a cell that
+kills workers tried for ever, another version let in, host and machine not in the row, trials dropped, checkpoints
+sent, slots left open.
 """
 
 from __future__ import annotations
