@@ -4,15 +4,20 @@
   const charts = JSON.parse(document.getElementById("data").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const nodes = [...document.querySelectorAll(".chart")];
-  // On a telephone a chart is as narrow as its column: legends one below the other, long names cut. Where words stand in it,
-  // in tiles or beside points, it keeps its width, and its frame scrolls.
+  // On a telephone a chart is as narrow as its column: legends stand one below the other, long names and titles on several
+  // lines. Where words stand in it, in tiles or beside points, it keeps its width, and its frame scrolls.
   const WORDS = /"type":"text"/;
+  const LINES = "split(replace(datum.label, regexp('(.{16,}?) ', 'g'), '$1|'), '|')";
   const fitted = (node, spec) => {
     const text = JSON.stringify(spec);
     node.classList.toggle("wide", WORDS.test(text));
     if (node.clientWidth >= 480) return JSON.parse(text);
-    const narrow = (key, value) => key === "columns" ? 1 : key === "labelLimit" ? Math.min(value, 130) : value;
-    return JSON.parse(text, narrow);
+    return JSON.parse(text, (key, value) => {
+      if (key === "legend" && value) return { ...value, columns: 1, labelLimit: 210 };
+      if (key === "axis" && value && value.labelLimit) return { ...value, labelExpr: LINES };
+      if (key === "title" && typeof value === "string" && value.length > 34) return value.match(/.{1,34}(?= |$)/g).map((s) => s.trim());
+      return value;
+    });
   };
   const draw = (node) => {
     const { spec, config } = charts[node.dataset.chart];

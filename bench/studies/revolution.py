@@ -31,7 +31,7 @@ WORDS = {**ENGINEERED, DEEP: "a network of AlexNet's shape"}
 GAP = 0.10
 BATCH = 64
 #: AlexNet's shape at half the width of ``alexnet_small``, and one that a test can wait for. Without its dropout, which made it
-#: worse with more examples here (33 % right with 5,000 of CIFAR-10): a training is a thousand steps, AlexNet's was 900,000.
+#: worse with more examples here (33 % right with 5,000 of CIFAR-10): a training is a thousand steps, AlexNet's was 800,000.
 _SHAPES = {
     "half": "c32k5p2 m3s2p1 c48k5p2 m3s2p1 c64k3p1 c64k3p1 c48k3p1 m3s2p1 128 128 out",
     "tiny": "c8k3p1 m3s2p1 c8k3p1 m3s2p1 c8k3p1 c8k3p1 c8k3p1 m3s2p1 16 16 out",
