@@ -78,7 +78,7 @@ def lines(
 
     names = list(order) or list(dict.fromkeys(row[colour] for row in rows))
     base = alt.Chart(alt.Data(values=list(rows))).encode(x=alt.X(**x))
-    legend = alt.Legend(orient="bottom", columns=2, symbolLimit=0, labelLimit=300) if len(names) > 1 else None
+    legend = alt.Legend(orient="bottom", columns=2, symbolLimit=0, symbolOpacity=1, labelLimit=300) if len(names) > 1 else None
     encoded = {
         "color": alt.Color(f"{colour}:N", title=title, sort=names, scale=alt.Scale(domain=names), legend=legend),
         "shape": alt.Shape(f"{colour}:N", title=title, sort=names, scale=alt.Scale(domain=names, range=_SHAPES), legend=legend),
