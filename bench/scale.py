@@ -172,7 +172,7 @@ def in_a_process(step: str, folder: Path, n_cells: int) -> dict[str, float]:
         process = subprocess.Popen(command, stdout=out, text=True)
         while process.poll() is None:
             largest = max(largest, tree_bytes(process.pid, more_than=0))
-            time.sleep(0.1)
+            time.sleep(0.25)
         out.seek(0)
         lines = out.read().splitlines()
     if process.returncode:

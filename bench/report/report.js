@@ -223,9 +223,9 @@
       const half = Math.floor(values.length / 2);
       return word(field, values.length % 2 ? values[half] : (values[half - 1] + values[half]) / 2);
     };
-    const details = make("details");
+    const details = make("details", null, { class: "ledger" });
     const rows = fields.map((field) => [label(field), median(field), ...folds.map((fold) => word(field, fold[field]))]);
-    details.append(make("summary", "The ledger: all that was measured, fold by fold"), grid("The median over the folds, then each fold", ["quantity", "median", ...folds.map((fold) => `fold ${name(fold)}`)], rows));
+    details.append(make("summary", "The ledger: all that was measured, fold by fold"), grid("The median over these folds, then each of them", ["quantity", "median", ...folds.map((fold) => `fold ${name(fold)}`)], rows));
     details.open = true;
     return details;
   };
