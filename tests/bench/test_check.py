@@ -243,5 +243,16 @@ def test_what_compiles_when_it_is_called_is_not_differentiated_again(monkeypatch
     called = []
     monkeypatch.setattr(start, "kernels_agree", lambda name, quick: called.append(name) or Finding("k", "ok", ""))
     monkeypatch.setattr(start, "gradients_agree", lambda name: called.append(name) or Finding("g", "ok", ""))
-    start.look(["cython", "numba", "reference"])
+    list(start.look(["cython", "numba", "reference"]))
     assert called == ["cython", "cython", "numba", "reference"]
+
+
+def test_what_cannot_be_compiled_in_time_is_said_and_no_reason_to_refuse(monkeypatch):
+    def run(command, **options):
+        assert command[-2:] == ["cython", "numba"]
+        said = b'["kernels cython", "ok", "right"]\n["gradients cy'
+        raise subprocess.TimeoutExpired(command, 1.0, output=said)
+
+    monkeypatch.setattr(start.subprocess, "run", run)
+    found = start.in_a_process(["numba", "cython"], 1)
+    assert found["kernels cython"] == "right" and "so not checked" in found["kernels numba"] and len(found) == 3
