@@ -57,7 +57,8 @@ def in_a_process(backends: Sequence[str], threads: int) -> dict[str, str]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root, timeout=LIMIT_S)
     except subprocess.TimeoutExpired as e:
-        found = _read((e.stdout or b"").decode())
+        printed = e.stdout or b""  # bytes, also where text was asked for, in some versions of Python
+        found = _read(printed if isinstance(printed, str) else printed.decode())
         _refuse_wrong(found, backends)
         last = [f"{'kernels' if backend in JIT else 'gradients'} {backend}" for backend in ahead]  # that each is asked
         unfinished = [backend for backend, name in zip(ahead, last, strict=True) if name not in found]

@@ -250,7 +250,7 @@ def test_what_compiles_when_it_is_called_is_not_differentiated_again(monkeypatch
 def test_what_cannot_be_compiled_in_time_is_said_and_no_reason_to_refuse(monkeypatch):
     def run(command, **options):
         assert command[-2:] == ["cython", "numba"]
-        said = b'["kernels cython", "ok", "right"]\n["gradients cy'
+        said = b'["kernels cython", "ok", "right"]\n["gradients cython", "ok", "right"]\n["kern'
         raise subprocess.TimeoutExpired(command, 1.0, output=said)
 
     monkeypatch.setattr(start.subprocess, "run", run)
