@@ -208,7 +208,8 @@ def verdict(m: Measurements) -> Verdict:
         f"by {findings.points(shared.difference)} points, with {weights[0]:,} weights in the place of {weights[1]:,}."
     )
     outcome = findings.combined([findings.outcome(c.low, c.high) for c in (local, pooled)])
-    return Verdict(outcome, answer, findings.interval_of_points(local), "moved")
+    intervals = [f"less {other}: {findings.interval_of_points(c)}" for other, c in ((DENSE, local), (NONE, pooled))]
+    return Verdict(outcome, answer, "; ".join(intervals), "moved")
 
 
 def _cost_row(m: Measurements, name: str, what: str) -> list[str]:
