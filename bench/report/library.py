@@ -2,7 +2,7 @@
 
 vl-convert brings a JavaScript engine of some 130 MB to bundle Vega, and to press the bundle takes a second of one processor. A
 report begins that when it begins to read (`start`) and asks for it when its page is set (`packed`): meanwhile the process has
-ended, and its memory never adds to that of the rows. Within a process all pages share one bundle.
+ended, and its memory does not come on top of that of all rows. Within a process all pages share one bundle.
 """
 
 from __future__ import annotations
