@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from kernels.numba_backend.memory import exp_of_negative, kernel, like, load, offset, pointer_like, store
+from kernels.numba_backend.memory import (
+    element_bytes,
+    exp_of_negative,
+    exp_within,
+    kernel,
+    like,
+    load,
+    lowest_exponent,
+    offset,
+    pointer_like,
+    store,
+)
 
 RELU, SIGMOID, TANH, GELU = 1, 2, 3, 4
 #: As `activation` comes: the number that the compiled functions know it by.
 CODES = {None: 0, "relu": RELU, "sigmoid": SIGMOID, "tanh": TANH}
+
+
+@kernel
+def clamped(x, low, high):
+    """x within low..high; NaN stays NaN."""
+    x = low if x < low else x
+    return high if x > high else x
 
 
 @kernel
@@ -17,25 +35,41 @@ def relu_of(x):
 
 @kernel
 def sigmoid_of(x):
-    """1 / (1 + e) for x >= 0, e / (1 + e) for x < 0, with e = exp(-|x|), which cannot overflow."""
-    one = like(x, 1.0)
-    e = exp_of_negative(x if x < like(x, 0.0) else -x)
-    return (e if x < like(x, 0.0) else one) / (one + e)
+    """1 / (1 + exp(-x)); 0 where it would be below the smallest normal number."""
+    low = lowest_exponent(x)
+    y = like(x, 1.0) / (like(x, 1.0) + exp_within(-clamped(x, low, -low)))
+    return like(x, 0.0) if x < low else y
 
 
 @kernel
-def tanh_of(x):
+def tanh_single(x):
+    """A quotient of polynomials, fitted on [-9, 9], where tanh has reached 1; coefficients of Eigen's `ptanh_float`."""
+    a = clamped(x, like(x, -9.0), like(x, 9.0))
+    s = a * a
+    top = like(x, 1.394553628e-8) * s + like(x, 2.102733560e-5)
+    top = (top * s + like(x, 3.520756727e-3)) * s + like(x, 1.340216100e-1)
+    bottom = like(x, 8.015776984e-7) * s + like(x, 3.326951409e-4)
+    bottom = ((bottom * s + like(x, 2.597254514e-2)) * s + like(x, 4.673548340e-1)) * s + like(x, 1.0)
+    return clamped((top * (s * a) + a) / bottom, like(x, -1.0), like(x, 1.0))
+
+
+@kernel
+def tanh_double(x):
     """(1 - e) / (1 + e) with e = exp(-2 |x|); near 0, where that loses digits, Lambert's continued fraction (1761)."""
     zero, one = like(x, 0.0), like(x, 1.0)
     a = -x if x < zero else x
     e = exp_of_negative(like(x, -2.0) * a)
-    far = (one - e) / (one + e)
     s = a * a if a < like(x, 0.5) else like(x, 0.25)
-    top = like(x, 2027025.0) + s * (like(x, 270270.0) + s * (like(x, 6930.0) + s * like(x, 36.0)))
+    top = a * (like(x, 2027025.0) + s * (like(x, 270270.0) + s * (like(x, 6930.0) + s * like(x, 36.0))))
     bottom = like(x, 2027025.0) + s * (like(x, 945945.0) + s * (like(x, 51975.0) + s * (like(x, 630.0) + s)))
-    result = far if a >= like(x, 0.3) else a * top / bottom
-    result = -result if x < zero else result
-    return result if x == x else x
+    far = a >= like(x, 0.3)
+    result = (one - e if far else top) / (one + e if far else bottom)
+    return -result if x < zero else result
+
+
+@kernel
+def tanh_of(x):
+    return tanh_single(x) if element_bytes(x) == 4 else tanh_double(x)
 
 
 @kernel
@@ -97,9 +131,10 @@ def backward(start, end, activation, number, dy_address, y_address, dx_address):
             x = within_reach(load(y, i))
             u = gelu_argument(x)
             slope = like(x, 1.5957691216057308) * (one + like(x, 0.134145) * x * x)
-            e = exp_of_negative(u if u < zero else -u)
-            gate = (e if u < zero else one) / (one + e)
-            store(dx, i, load(dy, i) * (gate + x * slope * (e / ((one + e) * (one + e)))))
+            # gate (1 - gate) is gate (e gate), which loses no digits where the gate is near 1
+            e = exp_within(-clamped(u, lowest_exponent(u), -lowest_exponent(u)))
+            gate = one / (one + e)
+            store(dx, i, load(dy, i) * (gate + x * slope * (e * gate * gate)))
 
 
 @kernel

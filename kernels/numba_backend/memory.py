@@ -7,6 +7,8 @@ so written once for both dtypes. Nothing here checks a bound: callers have (``ke
 
 from __future__ import annotations
 
+import math
+
 import llvmlite.binding
 import llvmlite.ir as ir
 from numba import config, njit, types
@@ -178,14 +180,50 @@ def like(typingctx, number, value):
     return number(number, value), codegen
 
 
-# exp(x) = 2**n * exp(r), |r| <= ln(2) / 2: Cody & Waite (1980); exp(r) by its Taylor polynomial. Below `low`, the
-# logarithm of the smallest normal number, the result is 0.
+# exp(x) = 2**n * exp(r), |r| <= ln(2) / 2: Cody & Waite (1980). exp(r) is its Taylor polynomial of degree 13 in float64, and
+# 1 + r + r^2 q(r) with q of degree 4 in float32, as in cython_backend/elementwise.pxi. Below `low`, the logarithm of the
+# smallest normal number, the result is 0. Coefficients from the highest power down.
 _EXP = {
-    32: {"low": -87.33654, "magic": 12582912.0, "bias": 127, "mantissa": 23, "degree": 7, "hi": 0.693359375,
-         "lo": -2.12194440e-4},
-    64: {"low": -708.3964, "magic": 6755399441055744.0, "bias": 1023, "mantissa": 52, "degree": 13,
-         "hi": 6.93145751953125e-1, "lo": 1.42860682030941723212e-6},
+    32: {"low": -87.33654, "magic": 12582912.0, "bias": 127, "mantissa": 23, "hi": 0.693359375, "lo": -2.12194440e-4,
+         "powers": (0.00138146020, 0.00836871529, 0.0416683879, 0.166665206, 0.499999934, 1.0, 1.0)},
+    64: {"low": -708.3964, "magic": 6755399441055744.0, "bias": 1023, "mantissa": 52, "hi": 6.93145751953125e-1,
+         "lo": 1.42860682030941723212e-6, "powers": tuple(1.0 / math.factorial(i) for i in range(13, -1, -1))},
 }  # fmt: skip
+
+
+def _emit_exp(builder, real, value, c):
+    """Emit exp(value) for values whose exponential is a normal number."""
+    word = ir.IntType(64 if c["mantissa"] == 52 else 32)
+    # adding 1.5 * 2**mantissa rounds to an integer, which then stands in the low bits
+    shifted = builder.fadd(builder.fmul(value, real(1.4426950408889634), flags=CONTRACT), real(c["magic"]), flags=CONTRACT)
+    n = builder.fsub(shifted, real(c["magic"]))
+    r = builder.fsub(value, builder.fmul(n, real(c["hi"]), flags=CONTRACT), flags=CONTRACT)
+    r = builder.fsub(r, builder.fmul(n, real(c["lo"]), flags=CONTRACT), flags=CONTRACT)
+    p = real(c["powers"][0])
+    for coefficient in c["powers"][1:]:
+        p = builder.fadd(builder.fmul(p, r, flags=CONTRACT), real(coefficient), flags=CONTRACT)
+    bits = builder.add(builder.bitcast(shifted, word), word(c["bias"]))
+    return builder.fmul(p, builder.bitcast(builder.shl(bits, word(c["mantissa"])), real))
+
+
+@intrinsic
+def lowest_exponent(typingctx, x):
+    """Return the logarithm of the smallest normal number, rounded up; its negative is within reach as well."""
+
+    def codegen(context, builder, signature, arguments):
+        return context.get_value_type(x)(-87.0 if x.bitwidth == 32 else -708.0)
+
+    return x(x), codegen
+
+
+@intrinsic
+def exp_within(typingctx, x):
+    """Return exp(x) for |x| <= -lowest_exponent, with no branch in it; NaN stays NaN."""
+
+    def codegen(context, builder, signature, arguments):
+        return _emit_exp(builder, context.get_value_type(x), arguments[0], _EXP[x.bitwidth])
+
+    return x(x), codegen
 
 
 @intrinsic
@@ -194,25 +232,10 @@ def exp_of_negative(typingctx, x):
     c = _EXP[x.bitwidth]
 
     def codegen(context, builder, signature, arguments):
-        real, word = context.get_value_type(x), ir.IntType(x.bitwidth)
+        real = context.get_value_type(x)
         (value,) = arguments
         low = builder.fcmp_ordered("<", value, real(c["low"]))
-        clamped = builder.select(low, real(c["low"]), value)
-        # adding 1.5 * 2**mantissa rounds to an integer, which then stands in the low bits
-        shifted = builder.fadd(builder.fmul(clamped, real(1.4426950408889634)), real(c["magic"]))
-        n = builder.fsub(shifted, real(c["magic"]))
-        r = builder.fsub(clamped, builder.fmul(n, real(c["hi"]), flags=CONTRACT), flags=CONTRACT)
-        r = builder.fsub(r, builder.fmul(n, real(c["lo"]), flags=CONTRACT), flags=CONTRACT)
-        factorial = 1.0
-        for i in range(2, c["degree"] + 1):
-            factorial *= i
-        p = real(1.0 / factorial)
-        for i in range(c["degree"], 0, -1):
-            factorial /= i
-            p = builder.fadd(builder.fmul(p, r, flags=CONTRACT), real(1.0 / factorial), flags=CONTRACT)
-        bits = builder.add(builder.bitcast(shifted, word), word(c["bias"]))
-        power = builder.bitcast(builder.shl(bits, word(c["mantissa"])), real)
-        result = builder.select(low, real(0.0), builder.fmul(p, power))
-        return builder.select(builder.fcmp_unordered("uno", value, value), value, result)
+        result = _emit_exp(builder, real, builder.select(low, real(c["low"]), value), c)
+        return builder.select(low, real(0.0), result)
 
     return x(x), codegen
