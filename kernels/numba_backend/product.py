@@ -99,26 +99,25 @@ def write_tile(tile, width, c, c_stride, rows, columns, alpha, beta, bias, has_b
 
 
 @kernel
-def run_tile(form, width, depth, a, a_step, b, b_k, tile):
-    """One tile. Form 0: A packed by rows; 1: by columns; 2: rows in place; 3: columns in place."""
-    lanes = lanes_of(tile)
-    if width > lanes:
+def run_tile(form, width, depth, a, a_step, b, b_k, c, c_row):
+    """One tile, written to c. Form 0: A packed by rows; 1: by columns; 2: rows in place; 3: columns in place."""
+    if width > lanes_of(c):
         if form == 0:
-            tile_2(1, depth, a, A_STRIDE, 1, 0, b, b_k, 0, tile, 2 * lanes)
+            tile_2(1, depth, a, A_STRIDE, 1, 0, b, b_k, 0, c, c_row)
         elif form == 1:
-            tile_2(1, depth, a, 1, TILE_ROWS, 0, b, b_k, 0, tile, 2 * lanes)
+            tile_2(1, depth, a, 1, TILE_ROWS, 0, b, b_k, 0, c, c_row)
         elif form == 2:
-            tile_2(1, depth, a, a_step, 1, 0, b, b_k, 0, tile, 2 * lanes)
+            tile_2(1, depth, a, a_step, 1, 0, b, b_k, 0, c, c_row)
         else:
-            tile_2(1, depth, a, 1, a_step, 0, b, b_k, 0, tile, 2 * lanes)
+            tile_2(1, depth, a, 1, a_step, 0, b, b_k, 0, c, c_row)
     elif form == 0:
-        tile_1(1, depth, a, A_STRIDE, 1, 0, b, b_k, 0, tile, lanes)
+        tile_1(1, depth, a, A_STRIDE, 1, 0, b, b_k, 0, c, c_row)
     elif form == 1:
-        tile_1(1, depth, a, 1, TILE_ROWS, 0, b, b_k, 0, tile, lanes)
+        tile_1(1, depth, a, 1, TILE_ROWS, 0, b, b_k, 0, c, c_row)
     elif form == 2:
-        tile_1(1, depth, a, a_step, 1, 0, b, b_k, 0, tile, lanes)
+        tile_1(1, depth, a, a_step, 1, 0, b, b_k, 0, c, c_row)
     else:
-        tile_1(1, depth, a, 1, a_step, 0, b, b_k, 0, tile, lanes)
+        tile_1(1, depth, a, 1, a_step, 0, b, b_k, 0, c, c_row)
 
 
 @kernel
@@ -126,14 +125,19 @@ def multiply_panel(
     form, a, a_step, tile_step, b, b_k, width, tile, c, c_stride, rows, columns, depth, alpha, beta, bias, has_bias,
     activation, last,
 ):  # fmt: skip
-    """All rows of a block of C, one panel of B."""
+    """All rows of a block of C, one panel of B. Where C is the plain product, whole tiles are written to it at once."""
+    plain = alpha == like(alpha, 1.0) and beta == like(beta, 0.0) and not (last and (has_bias or activation > 0))
+    plain = plain and columns == width
     i = 0
     while i < rows:
-        run_tile(form, width, depth, offset(a, i // TILE_ROWS * tile_step), a_step, b, b_k, tile)
-        write_tile(
-            tile, width, offset(c, i * c_stride), c_stride, min(TILE_ROWS, rows - i), columns, alpha, beta, bias, has_bias,
-            activation, last,
-        )  # fmt: skip
+        whole = plain and rows - i >= TILE_ROWS
+        row = offset(c, i * c_stride)
+        target, target_row = (row, c_stride) if whole else (tile, width)
+        run_tile(form, width, depth, offset(a, i // TILE_ROWS * tile_step), a_step, b, b_k, target, target_row)
+        if not whole:
+            write_tile(
+                tile, width, row, c_stride, min(TILE_ROWS, rows - i), columns, alpha, beta, bias, has_bias, activation, last,
+            )  # fmt: skip
         i += TILE_ROWS
 
 
