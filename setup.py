@@ -32,14 +32,10 @@ X86 = platform.machine().lower() in ("x86_64", "amd64")
 ISAS = ("v4", "v3", "v2") if X86 else ("plain",)
 
 #: No -ffast-math: NaN checks must hold. These free the vectoriser from errno and from floating-point traps, no more.
-OPTIMISE = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
-#: The tile's loops over its rows must vanish, so that its accumulators become registers; the one that clears them must not
-#: become a call that clears memory.
-UNROLL = [
-    "--param=max-completely-peeled-insns=2000",
-    "--param=max-completely-peel-times=64",
-    "-fno-tree-loop-distribute-patterns",
-]
+#: Python's own -fwrapv is taken back: no index of a kernel wraps around, and loops over them are a tenth faster or more.
+OPTIMISE = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fno-wrapv"]
+#: The tile's loops over its rows must vanish, so that its accumulators become registers.
+UNROLL = ["--param=max-completely-peeled-insns=2000", "--param=max-completely-peel-times=64"]
 #: What Cython writes for `inline`: the kernels' building blocks take sizes as arguments that must become constants.
 ALWAYS_INLINE = "__inline__ __attribute__((always_inline))"
 #: Frame pointers and symbols let profilers walk the kernels.

@@ -18,6 +18,7 @@ cdef enum:
     SLOT_FILTERS = 3
     IN_PLACE_COLUMNS = 4 * TILE_COLUMNS
     IN_PLACE_TILES = 4
+    IN_PLACE_STRIDE = 2048 # bytes between two rows of B: where they are farther apart, its panels fall into few sets of the cache
     PREFETCHED_DEPTH = 64
     LONG_DEPTH = 512
     SMALL_PRODUCT = 16384
@@ -189,16 +190,18 @@ cdef void multiply_rows(const Product* p, const Rows* a, const real* b_panels, P
 cdef bint reads_a_in_place(const Product* p) noexcept nogil:
     # Packing A costs about what multiplying it with one panel of B does. Rows that are a multiple of a page apart would all fall
     # into one set of the cache.
-    if p.a.kind != STRIDED or p.n > IN_PLACE_COLUMNS:
+    if p.a.kind != STRIDED or p.n > 2 * IN_PLACE_COLUMNS:
         return False
     if p.a.column_stride == 1:
-        return p.a.row_stride * sizeof(real) % 1024 != 0
-    return p.a.row_stride == 1
+        return p.n <= IN_PLACE_COLUMNS and p.a.row_stride * sizeof(real) % 1024 != 0
+    return p.a.row_stride == 1 and (p.n <= IN_PLACE_COLUMNS or p.a.column_stride * sizeof(real) % 4096 != 0)
 
 
 cdef bint reads_b_in_place(const Product* p, Py_ssize_t rows) noexcept nogil:
     if p.b.kind != STRIDED or p.b.column_stride != 1:
         return False
+    if p.b.row_stride * sizeof(real) <= IN_PLACE_STRIDE and rows <= 11 * TILE_ROWS:  # a batch of 128
+        return True
     return rows <= IN_PLACE_TILES * TILE_ROWS or p.b.row_stride <= TILE_COLUMNS
 
 

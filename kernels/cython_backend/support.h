@@ -45,9 +45,21 @@ static inline __attribute__((always_inline)) void vector_store(depthbench_real *
     memcpy(p, &v, sizeof v);
 }
 
+/* Zeros of which the compiler does not know that they are zeros: it would clear a tile's accumulators by a call that clears memory
+ * (-ftree-loop-distribute-patterns), and then keep them there. */
+#if defined __x86_64__
+#define DEPTHBENCH_UNKNOWN(v) __asm__("" : "+v"(v))
+#elif defined __aarch64__
+#define DEPTHBENCH_UNKNOWN(v) __asm__("" : "+w"(v))
+#else
+#define DEPTHBENCH_UNKNOWN(v) (void)(v)
+#endif
+
 static inline __attribute__((always_inline)) depthbench_vector vector_zero(void)
 {
-    return (depthbench_vector){0};
+    depthbench_vector v = {0};
+    DEPTHBENCH_UNKNOWN(v);
+    return v;
 }
 
 /* max(v, 0) with NaN kept: lanes below 0 are cleared. */
@@ -211,7 +223,10 @@ static inline __attribute__((always_inline)) depthbench_half half_load(const dep
 
 static inline __attribute__((always_inline)) depthbench_half half_zero(void)
 {
-    return (depthbench_half){0};
+    depthbench_half v = {0};
+    if (HAS_HALVES)
+        DEPTHBENCH_UNKNOWN(v);
+    return v;
 }
 
 static inline __attribute__((always_inline)) void half_store(depthbench_real *p, depthbench_half v)

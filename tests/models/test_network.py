@@ -85,6 +85,31 @@ def test_replica_shares_parameters_and_nothing_else():
     assert replica.gradient is None
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_small_batches_are_read_as_they_are_now(training):
+    """One array again and again, changed in between, other arrays, and weights changed in place: never an old answer."""
+    network, rng = _network(4, training=training), np.random.RandomState(0)
+    arrays = [rng.standard_normal((4, 8, 8, 1)).astype(np.float32) for _ in range(2)]
+    if not training:
+        for parameter, value in zip(network.parameters, _network().parameters, strict=True):
+            parameter[...] = value
+    order = [0] * 7 + [1, 0, 1] + [1] * 6 + [0]
+    for step, which in enumerate(order):
+        x = arrays[which]
+        x += 0.25
+        for weight in network.weights if step % 3 == 2 else ():
+            weight *= 1.125
+        fresh = _network(4)
+        for parameter, value in zip(fresh.parameters, network.parameters, strict=True):
+            parameter[...] = value
+        np.testing.assert_array_equal(network.forward(x), fresh.forward(x.copy()), err_msg=f"step {step}")
+        if training:
+            delta = np.ones((4, 5), np.float32)
+            network.backward(delta)
+            fresh.backward(delta)
+            np.testing.assert_array_equal(network.gradient, fresh.gradient, err_msg=f"step {step}")
+
+
 @pytest.mark.parametrize(("max_batch", "n"), [(4, 5), (1, 2)])
 def test_too_large_a_batch_is_refused(max_batch, n):
     with pytest.raises(ValueError, match=f"x has {n} samples, the network has buffers for {max_batch}"):
