@@ -160,9 +160,9 @@ def verdict(m: Measurements) -> Verdict:
     else:
         overtakes = f"it overtakes {MODELS[rival]} at about {findings.number(where['at'])} examples"
     answer = (
-        f"With {few:,} examples the best simple model ({MODELS[simple]}) is {findings.points(begins.difference)} points "
-        f"ahead of the ConvNet, with {many:,} the ConvNet is {findings.points(ends.difference)} points ahead of the best of "
-        f"the others ({MODELS[rival]}); {overtakes}."
+        f"With {few:,} examples the best simple model ({MODELS[simple]}) less the ConvNet makes "
+        f"{findings.points(begins.difference)} points, with {many:,} the ConvNet less the best of the others "
+        f"({MODELS[rival]}) {findings.points(ends.difference)}; {overtakes}."
     )
     interval = f"with few: {findings.interval_of_points(begins)}; with many: {findings.interval_of_points(ends)}"
     return Verdict(outcome, answer, interval, "curves")

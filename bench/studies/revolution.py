@@ -205,5 +205,7 @@ STUDY = Study(
     figures=figures,
     examples=examples,
     limits="ImageNet had 1.2 million images of 1,000 classes; the images here are few and small, digits on the small preset. A "
-    "gap that is not seen here says nothing of ImageNet: how the gap grows with the examples is what can be compared.",
+    "gap that is not seen here says nothing of ImageNet: how the gap grows with the examples is what can be compared. The "
+    "network is shown as many images however many examples there are, so the more there are, the less often each (on preset M "
+    "5,000 examples six times); a longer training may bring it more.",
 )  # fmt: skip
