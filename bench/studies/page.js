@@ -1,7 +1,7 @@
 // Draws the charts of index.html when they come into view, and again when the theme or the width changes.
 "use strict";
 (() => {
-  const charts = JSON.parse(document.getElementById("data").textContent);
+  const charts = JSON.parse(document.getElementById("chart-data").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const nodes = [...document.querySelectorAll(".chart")];
   // On a telephone a chart is as narrow as its column: legends stand one below the other, long names and titles on several

@@ -1,5 +1,6 @@
 """The framework of studies: parts survive an interruption, one that fails costs no other, bad input is answered."""
 
+import re
 from dataclasses import replace
 
 import altair as alt
@@ -133,6 +134,16 @@ def test_the_page_escapes_what_it_is_told(tmp_path):
     runner.run_study(study, "S", tmp_path / "demo", ["x"], runner.Teller())
     page = runner.write_page(tmp_path, [study]).read_text()
     assert "<script>alert" not in page and "<img src=x" not in page and "</script><b>" not in page
+
+
+def test_no_two_parts_of_the_page_have_one_name(tmp_path):
+    """A study may be called as a part of the page would be: "data"."""
+    from bench.studies.page import to_html
+
+    found = [writing.finished(s, s.examples()["supported"], {"preset": "XS", "seconds": 1}) for s in catalog.STUDIES]
+    page = to_html(found, {})
+    ids = re.findall(r'\sid="([^"]+)"', re.sub(r"<script.*?</script>", lambda m: m[0].partition(">")[0], page, flags=re.DOTALL))
+    assert len(ids) == len(set(ids)) and {"data", "chart-data"} <= set(ids)
 
 
 def command(*arguments):
