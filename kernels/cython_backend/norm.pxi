@@ -82,6 +82,9 @@ cdef void lines_moments(const real* x, Py_ssize_t stride, Py_ssize_t n_rows, Py_
     while c + NORM_VECTORS * LANES <= width:
         line_moments(NORM_VECTORS, x + c, stride, n_rows, pivot + c, sums + c, squares + c)
         c += NORM_VECTORS * LANES
+    while c + 2 * LANES <= width:
+        line_moments(2, x + c, stride, n_rows, pivot + c, sums + c, squares + c)
+        c += 2 * LANES
     while c + LANES <= width:
         line_moments(1, x + c, stride, n_rows, pivot + c, sums + c, squares + c)
         c += LANES
@@ -218,6 +221,9 @@ cdef void column_sums(const real* dy, const real* x, const real* mean, Py_ssize_
         while c + NORM_VECTORS * LANES <= width:
             line_sums(NORM_VECTORS, dy + at + c, x + at + c, mean + c, stride, n, total + c, product + c)
             c += NORM_VECTORS * LANES
+        while c + 2 * LANES <= width:
+            line_sums(2, dy + at + c, x + at + c, mean + c, stride, n, total + c, product + c)
+            c += 2 * LANES
         while c + LANES <= width:
             line_sums(1, dy + at + c, x + at + c, mean + c, stride, n, total + c, product + c)
             c += LANES
