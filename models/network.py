@@ -31,7 +31,7 @@ import numpy as np
 from kernels import Kernels
 from models import initializers
 from models.layers import Layer, Rows, Shape, defer_derivative
-from models.plan import OFTEN, Inputs, Pass, Tracer, run_passes
+from models.plan import Inputs, Pass, Tracer, run_passes
 
 #: Passes are kept for this many sizes of batches: whole ones, the last of an epoch, those of validation.
 MOST_PASSES = 16
@@ -105,7 +105,7 @@ class Network:
         self.states = list(states)
         self.gradient: np.ndarray | None = None
         self._traceable = all(layer.traceable for layer in self.layers)
-        self._inputs = Inputs(lambda n: self._input_rows(n), None if training else OFTEN)
+        self._inputs = Inputs(lambda n: self._input_rows(n))
         self._shards: list[Network] = []
         self._cut: tuple[np.ndarray, list[np.ndarray]] | None = None
         self._capacity = self._samples_together()

@@ -13,7 +13,6 @@ bound anew, or the values copied to where they were.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,8 +25,6 @@ from kernels.api import IMPLEMENTATION, Binding, Program
 
 #: A batch of at most this many bytes is copied to where the last one was; for a larger one, calls are bound anew.
 COPIED_BYTES = 2**18
-#: In inference, an array that has come this often in a row is read where it is, whatever its size.
-OFTEN = 4
 
 
 @dataclass(frozen=True)
@@ -141,22 +138,14 @@ def _reads(argument, batch: np.ndarray) -> bool:
 class Inputs:
     """Where a network reads its batch: the caller's array itself, or a copy in a buffer of its own.
 
-    Copying a small batch takes less than binding calls anew, unless the same array comes again and again.
-
     Parameters
     ----------
     buffer : callable
         Returns an array for n samples.
-    often : int, optional
-        A small array that has come this often in a row is read where it is; it then lives as long as the network does, or until
-        another one has come. Without it, never.
     """
 
-    def __init__(self, buffer: Callable[[int], np.ndarray], often: int | None = None):
+    def __init__(self, buffer: Callable[[int], np.ndarray]):
         self._buffer = buffer
-        self._often = often
-        self._last: Callable[[], np.ndarray | None] = lambda: None
-        self._times = 0
 
     def __call__(self, x: np.ndarray, current: np.ndarray | None) -> np.ndarray:
         """Return the array to read; `current` is the one that a pass reads now."""
@@ -165,15 +154,10 @@ class Inputs:
         usable = type(x) is np.ndarray and x.flags.c_contiguous and x.flags.aligned
         if usable and x.nbytes > COPIED_BYTES:
             return x
-        self._times = self._times + 1 if self._last() is x else 1
         buffer = self._buffer(x.shape[0])
         if x.dtype != buffer.dtype or x.shape != buffer.shape:
             raise (TypeError if x.dtype != buffer.dtype else ValueError)(
                 f"a batch must be {buffer.dtype} of shape {buffer.shape}, got {x.dtype} of shape {x.shape}"
             )
-        if usable and self._often is not None:
-            if self._times >= self._often:
-                return x
-            self._last = weakref.ref(x)  # the network keeps no array that it does not read
         buffer[...] = x
         return buffer
