@@ -15,6 +15,7 @@ from kernels.validation import compare, disagreement, outputs
 
 KERNELS = [spec.name for spec in SPECS]
 DTYPES = ["float32", "float64"]
+COMPILED = [name for name in kernels.backends() if name != "reference"]
 
 #: One case of middling size and odd shape per kernel, for the tests of memory.
 TYPICAL = {
@@ -28,8 +29,8 @@ def typical(kernel: str) -> Case:
     return next(case for case in edge_cases(kernel) if case.name == name)
 
 
-def expected_of(case: Case, dtype: str) -> tuple:
-    return outputs(kernels.load("reference"), case.kernel, *case.make(dtype))
+def expected_of(case: Case, dtype: str, seed: int = 0) -> tuple:
+    return outputs(kernels.load("reference"), case.kernel, *case.make(dtype, seed))
 
 
 def outs(kernel: str, expected: tuple) -> dict[str, np.ndarray]:
@@ -76,23 +77,30 @@ def test_edge_cases_between_walls_on_two_threads(backend, kernel, dtype, wall, w
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def wrong_answers(kernel: str, preset: str, dtype: str, seed: int, threads: tuple[int, ...]) -> list[str]:
+    """Ask all compiled backends; the reference, by far the slowest, answers once for each case."""
+    wrong = []
+    for case in cases(kernel, preset):
+        expected = expected_of(case, dtype, seed)
+        for name, n_threads in itertools.product(COMPILED, threads):
+            message = disagreement(kernels.load(name), case, dtype, seed, expected, n_threads=n_threads)
+            if message:
+                wrong.append(f"{name}, {n_threads} threads, {case}: {message}")
+    return wrong
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_training_sizes(backend, kernel, n_threads):
+def test_training_sizes(kernel):
     """The preset S: large enough that every block of a kernel and every thread has work."""
-    found = [(case, disagreement(backend, case, "float32", n_threads=n_threads)) for case in cases(kernel, "S")]
-    wrong = [f"{case}: {message}" for case, message in found if message]
+    wrong = wrong_answers(kernel, "S", "float32", 0, (1, 2, 3))
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("preset", "dtype"), [("M", "float32"), ("M", "float64"), ("L", "float32")])
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_larger_training_sizes(backend, preset, kernel, dtype):
-    if backend.name == "reference":
-        pytest.skip("the reference is what the others are held against")
-    found = [(case, disagreement(backend, case, dtype, seed=1, n_threads=2)) for case in cases(kernel, preset)]
-    wrong = [f"{case}: {message}" for case, message in found if message]
+def test_larger_training_sizes(preset, kernel, dtype):
+    wrong = wrong_answers(kernel, preset, dtype, 1, (2,))
     assert not wrong, "\n".join(wrong)
 
 
