@@ -28,7 +28,7 @@ from bench.executors import WorkerError
 from bench.tuning.trials import TrialLog
 
 CONNECT_S, FIRST_WORKER_S = 15.0, 300.0
-_LOOK_EVERY_S = 0.5
+_LOOK_EVERY_S, _FETCH_S = 0.5, 2.0
 #: A cell that took so many workers with it is not tried again.
 MOST_LOST = 3
 
@@ -171,7 +171,7 @@ class DaskExecutor:
     def _checked(self, slot: _Slot, future: Any, *, strict: bool) -> dict[str, Any] | None:
         """Take in a slot that has loaded the data; leave it out, or raise, where it could not."""
         try:
-            found = json.loads(future.result())
+            found = self._fetched(slot, future)
         except Exception as e:  # it died, or depthbench is not installed there
             found = {"refused": f"{type(e).__name__}: {e}"}
             if slot.address not in self._workers():
@@ -193,6 +193,15 @@ class DaskExecutor:
         if slot.host not in known["hosts"]:
             known["hosts"].append(slot.host)
         return found
+
+    def _fetched(self, slot: _Slot, future: Any) -> dict[str, Any]:
+        """Return what an ended task says; dask would wait for ever where its worker, which still holds that, is lost now."""
+        while True:
+            try:
+                return json.loads(future.result(timeout=_FETCH_S))
+            except TimeoutError:
+                if slot.address not in self._workers():
+                    raise
 
     # -- cells
 
@@ -242,7 +251,7 @@ class DaskExecutor:
     def _answered(self, slot: _Slot, future: Any, dealer: Dealer) -> Iterator[Row]:
         cell, slot.cell, slot.future = slot.cell, None, None
         try:
-            answer = json.loads(future.result())
+            answer = self._fetched(slot, future)
         except Exception:  # the worker was lost, or dask took the task away from it
             yield from self._lost_with(cell, dealer)
             return

@@ -3,8 +3,8 @@
 A run on a real scheduler is in test_cluster.py; there all workers are on one machine and of one version, so what
 differs between machines, and what happens once in a while, is asked here. Each test was seen red with its line of
 bench/cluster.py broken: a lost cell not dealt again, a late answer taken, lost or new workers not seen, a cell that
-kills workers tried for ever, another version let in, host and machine not in the row, trials dropped, checkpoints
-sent, slots left open.
+kills workers tried for ever, an answer waited for that was lost with its worker, another version let in, host and
+machine not in the row, trials dropped, checkpoints sent, slots left open.
 """
 
 from __future__ import annotations
@@ -25,11 +25,16 @@ MACHINE = {"host": "far", "fingerprint": "ff", "cpu": "X"}
 
 
 def answer(**values):
-    return SimpleNamespace(result=lambda: json.dumps(values))
+    return SimpleNamespace(result=lambda timeout: json.dumps(values))
 
 
-def lost():
+def lost(timeout):
     raise RuntimeError("the worker is gone")
+
+
+def never(timeout):
+    """A task that had ended, and whose worker was lost before what it returned was fetched."""
+    raise TimeoutError
 
 
 @pytest.fixture
@@ -55,14 +60,17 @@ def test_a_row_says_where_it_was_made_and_trials_come_back(executor):
     assert executor._slots["a"].cell is None
 
 
-@pytest.mark.parametrize("how", ["its task fails", "it is not there any more"])
+@pytest.mark.parametrize("how", ["its task fails", "it never says how its task ended", "it is not there any more"])
 def test_the_cell_of_a_lost_worker_is_dealt_again_but_not_for_ever(executor, how):
     dealer, slot = Dealer([CELL]), executor._slots["a"]
     for n_lost in range(1, MOST_LOST + 1):
         slot.cell = dealer.next("a", 1)
         assert slot.cell == CELL and dealer.n_left == 0
-        if how == "its task fails":
-            rows = list(executor._answered(slot, SimpleNamespace(result=lost), dealer))
+        if how != "it is not there any more":
+            if how == "it never says how its task ended":
+                executor.there.clear()
+            result = lost if how == "its task fails" else never
+            rows = list(executor._answered(slot, SimpleNamespace(result=result), dealer))
         else:
             executor._slots, executor._looked = {"a": slot}, -math.inf
             executor.there.clear()
@@ -72,6 +80,12 @@ def test_the_cell_of_a_lost_worker_is_dealt_again_but_not_for_ever(executor, how
         assert [(r.status, r.message) for r in rows] == [("failed", "3 workers of the cluster were lost with this cell")] * (
             n_lost == MOST_LOST
         )
+
+
+def test_an_answer_that_takes_long_is_waited_for(executor):
+    replies = iter([never, never, answer(row=Row(*CELL.identity, status="ok").to_dict(), trials=[], no_features=False).result])
+    future = SimpleNamespace(result=lambda timeout: next(replies)(timeout))
+    assert [row.status for row in executor._answered(executor._slots["a"], future, Dealer([]))] == ["ok"]
 
 
 def test_an_answer_of_a_task_that_was_given_up_is_passed_over(executor):
