@@ -108,7 +108,7 @@ def test_a_worker_is_killed_and_nothing_is_lost(tmp_path, cluster, seed):
     chance = random.Random(seed)
     workers = [cluster.worker(), cluster.worker()]
     process = run(tmp_path, "--executor", "dask", "--scheduler", cluster.address)
-    wait_for(lambda: len(rows_of(tmp_path)) >= 3)
+    wait_for(lambda: len(rows_of(tmp_path)) >= 3 and all(map(ours_below, workers)))
     time.sleep(chance.random())
     victim = chance.choice(workers)
     ours = ours_below(victim)
