@@ -12,7 +12,7 @@ SOURCES := pyproject.toml setup.py $(wildcard kernels/cython_backend/*.pyx kerne
 run: $(VENV)/.installed
 	$(BIN)/depthbench run
 
-# Answer all questions about learning on embedded data (about ten minutes); the page is build/studies/index.html.
+# Answer all questions about learning on embedded data (six to ten minutes); the page is build/studies/index.html.
 studies: $(VENV)/.installed
 	$(BIN)/depthbench study all --preset S -o build/studies
 
