@@ -84,8 +84,14 @@ def _others(m: Measurements) -> list[str]:
     return [name for name in MODELS if name != DEEP and findings.only(m["rows"], model=name)]
 
 
+def _scored(m: Measurements, model: str, n: int) -> bool:
+    """Whether any cell of a model ended well with so many examples."""
+    return any(row.get("accuracy") is not None for row in _of(m, model, n))
+
+
 def _best_other(m: Measurements, n: int) -> str:
-    return max(_others(m), key=lambda name: findings.mean_of(_of(m, name, n)).mean)
+    scored = [name for name in _others(m) if _scored(m, name, n)]
+    return max(scored, key=lambda name: findings.mean_of(_of(m, name, n)).mean)
 
 
 def crossing(m: Measurements, model: str) -> dict[str, Any]:
@@ -173,8 +179,8 @@ def tables(m: Measurements) -> list[Table]:
     sizes = _sizes(m)
     curves = []
     for name in [*_others(m), DEEP]:
-        means = [findings.mean_of(_of(m, name, n)) for n in sizes]
-        curves.append([MODELS[name], *(findings.plus_minus(i) if i.mean is not None else "-" for i in means)])
+        cells = [findings.plus_minus(findings.mean_of(_of(m, name, n))) if _scored(m, name, n) else "-" for n in sizes]
+        curves.append([MODELS[name], *cells])
     crossed = []
     for name in _others(m):
         c = crossing(m, name)
@@ -201,7 +207,7 @@ def figures(m: Measurements) -> list[Figure]:
     """Return the learning curves."""
     rows = []
     for name in [*_others(m), DEEP]:
-        for n in _sizes(m):
+        for n in (n for n in _sizes(m) if _scored(m, name, n)):
             found = findings.mean_of(_of(m, name, n))
             rows.append({"model": MODELS[name], "n": n, "error": 1 - found.mean, "low": 1 - (found.high or found.mean),
                          "high": 1 - (found.low if found.low is not None else found.mean)})  # fmt: skip
@@ -254,7 +260,7 @@ STUDY = Study(
     presets={
         "XS": {"dataset": "digits@S", "folds": 3, "sizes": [20, 100, 600], "network": "tiny",
                "models": ["nearest_centroid", "logistic_regression", DEEP]},
-        "S": {"dataset": "digits", "folds": 5, "sizes": [10, 30, 100, 300, 1437], "network": "small", "models": _ALL},
+        "S": {"dataset": "digits", "folds": 5, "sizes": [20, 50, 150, 450, 1437], "network": "small", "models": _ALL},
         "M": {"dataset": "fashion_mnist@M", "folds": 3, "sizes": [30, 100, 300, 1000, 3000, 10000], "network": "lenet5",
               "models": _ALL},
         "L": {"dataset": "fashion_mnist", "folds": 3, "sizes": [30, 100, 300, 1000, 3000, 10000, 30000], "network": "lenet5",

@@ -192,7 +192,7 @@ STUDY = Study(
     "nothing but pixels. Both learn from few examples, then from more and more.",
     presets={
         "XS": {"dataset": "digits@S", "folds": 3, "sizes": [100, 600], "shape": "tiny", "images": 3000, "augmentation": []},
-        "S": {"dataset": "digits", "folds": 5, "sizes": [100, 400, 1400], "shape": "half", "images": 30_000,
+        "S": {"dataset": "digits", "folds": 5, "sizes": [100, 400, 1400], "shape": "half", "images": 20_000,
               "augmentation": []},
         "M": {"dataset": "cifar10_jpeg@M", "folds": 3, "sizes": [1000, 5000], "shape": "half", "images": 30_000,
               "augmentation": ["flip"]},

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from bench.studies import adversarial, findings, layers, memorise, shortcut, variants
+from bench.studies import adversarial, data, findings, layers, memorise, shortcut, variants
 from bench.studies.features import inputs
 from bench.studies.receptive import moving
 from models import ConvNetClassifier
@@ -125,3 +125,15 @@ def test_an_unshared_network_has_weights_of_its_own_at_each_pixel():
 def test_what_a_unit_sees(tokens, position, expected):
     """LeNet's second convolution sees 14 pixels (LeCun et al. 1998: 5 + 1 + 4 * 2)."""
     assert layers.window(tokens, position, 28) == expected
+
+
+def test_a_model_that_fails_with_few_examples_stands_there_as_none():
+    """NearestCentroid gives no probabilities where every class has one example; its other sizes count all the same."""
+    m = data.examples()["supported"]
+    rows = m["rows"] + [{**row, "model": "svc_rbf"} for row in m["rows"] if row["model"] == "nearest_centroid"]
+    rows = [{**r, "accuracy": None} if (r["model"], r["n"]) == ("nearest_centroid", 10) else r for r in rows]
+    m = {**m, "rows": rows}
+    assert data.verdict(m).outcome == "supported"
+    [curves, *_] = data.tables(m)
+    assert next(row for row in curves.rows if row[0] == "averages")[1] == "-"
+    assert data.figures(m)
