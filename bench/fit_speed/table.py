@@ -75,7 +75,8 @@ def _races(races: list[Mapping[str, Any]]) -> list[str]:
     lines = [
         "## Race", "",
         f"{first['network']}, batches of {first['batch']}, SGD with Nesterov momentum {first['momentum']}, learning rate "
-        f"{first['learning_rate']}, weight decay {first['weight_decay']:.2g} on weights: the same starting weights and the "
+        f"{first['learning_rate']} falling to 0 along half a cosine of {first['most_epochs']} epochs, "
+        f"weight decay {first['weight_decay']:.2g} on weights: the same starting weights and the "
         "same batches in the same order for both, one thread each, epochs in turn. Seconds of training until the accuracy on "
         f"the test part is first {first['target']:.2f} or more; evaluation is not counted. PyTorch's way is the one whose step "
         "was the fastest here.", "",

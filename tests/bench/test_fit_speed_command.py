@@ -31,10 +31,13 @@ class Learner:
     """Stands in for a network: its accuracy after each epoch is given."""
 
     def __init__(self, *accuracies, loss=1.0):
-        self.accuracies, self.loss, self.seen, self.restarts = list(accuracies), loss, [], 0
+        self.accuracies, self.loss, self.seen, self.restarts, self.rates = list(accuracies), loss, [], 0, []
 
     def restart(self):
         self.restarts, self.seen = self.restarts + 1, []
+
+    def scale_rate(self, factor):
+        self.rates.append(factor)
 
     def step(self, rows):
         self.seen.append(rows.tolist())
@@ -51,6 +54,8 @@ def test_all_get_the_same_batches_until_they_arrive():
     assert quick.seen == slow.seen[:6]
     assert sorted(row for batch in slow.seen[:3] for row in batch) == list(range(10)) and slow.seen[:3] != slow.seen[3:6]
     assert records["a"].seconds_to(0.9) == sum(records["a"].epoch_s)
+    assert slow.rates == pytest.approx([1.0, 0.9698, 0.8830], abs=1e-3)
+    assert quick.rates == slow.rates[:2]
     assert quick.restarts == slow.restarts == 1, "what warmed up has trained nothing"
 
 
@@ -108,7 +113,8 @@ def values(**changes):
     records = {"cython": {"epoch_s": [2.0, 2.0], "accuracy": [0.8, 0.9], "seconds": 4.0},
                "torch-nhwc": {"epoch_s": [4.0, 6.0], "accuracy": [0.8, 0.91], "seconds": 10.0}}  # fmt: skip
     one = {"seed": 0, "network": "lenet5", "batch": 64, "learning_rate": 0.02, "momentum": 0.9, "weight_decay": 0.00078,
-           "target": 0.9, "torch": "torch-nhwc", "torch_step_s": {"torch-nhwc": 0.004}, "records": records}  # fmt: skip
+           "most_epochs": 12, "target": 0.9,
+           "torch": "torch-nhwc", "torch_step_s": {"torch-nhwc": 0.004}, "records": records}  # fmt: skip
     manifest = {"command": "python -m bench.fit_speed", "machine": {"cpu": "a CPU", "isa": "v4", "git": None}}
     return {
         "dataset": "fashion_mnist", "manifests": {"epoch": manifest, "race": manifest},
