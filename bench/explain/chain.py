@@ -149,9 +149,10 @@ def _ledger(row: Row) -> list[str]:
             extra += f"   {joules[name]:.3g} J" if joules.get(name) is not None else ""
             lines.append(f"{words:<28}{_seconds(value):>12}{extra}")
     if row.peak_memory_bytes is not None:
-        above = row.peak_memory_above_data_bytes
-        extra = f"   {above / 2**20:,.1f} MiB above libraries and data" if above is not None else ""
-        lines.append(f"{'memory at its peak':<28}{f'{row.peak_memory_bytes / 2**20:,.0f} MiB':>12}{extra}")
+        lines.append(f"{'memory at its peak':<28}{f'{row.peak_memory_bytes / 2**20:,.0f} MiB':>12}")
+        if row.peak_memory_above_data_bytes is not None:
+            above = f"{row.peak_memory_above_data_bytes / 2**20:,.1f} MiB"
+            lines.append(f"{'  above libraries and data':<28}{above:>12}")
     if row.predict_batches:
         lines += ["", f"{'samples a call':>14}{'calls':>8}{'first':>12}{'median':>12}{'99 %':>12}"]
         lines += [_batch(batch) for batch in row.predict_batches if isinstance(batch, Mapping)]

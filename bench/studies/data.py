@@ -99,7 +99,7 @@ def crossing(m: Measurements, model: str) -> dict[str, Any]:
 
     ``at`` is None where it never does, and 0 where it is ahead from the start.
     """
-    sizes = _sizes(m)
+    sizes = [n for n in _sizes(m) if _scored(m, DEEP, n) and _scored(m, model, n)]
     found = [findings.compare(_of(m, DEEP, n), _of(m, model, n)) for n in sizes]
     ahead = [c.difference > 0 for c in found]
     behind = [n for n, c in zip(sizes, found, strict=True) if c.high is not None and c.high < 0]
