@@ -67,17 +67,16 @@ def measure(ctx: Context) -> Measurements:
     heads = [head if head in HEADS else f"{__name__}:{head}" for head in s["heads"]]
     rows = ctx.cells("heads", datasets=[data], models=heads, features=names, folds=s["folds"])
     rows = [{**row, "feature_set": "learned" if row["feature_set"] == learned else row["feature_set"]} for row in rows]
-    plain = ctx.cells("networks", datasets=[data], models=["mlp_100", network], folds=s["folds"])
-
     here = f"{__name__}:"
     noisy = [name for name in NOISY if name in s["heads"] or name == "mlp_100"]
-    buried = ctx.cells(
-        "noise", datasets=[data], models=[f"{here}{m}_noise_{n}" for m in noisy for n in s["noise"]], folds=s["folds"]
-    )
     shuffled = [network if name == "convnet" else name for name in PERMUTED]
-    permuted = ctx.cells(
-        "permutation", datasets=[data], models=[f"{here}{m}_permuted" for m in shuffled], folds=s["folds"]
+    buried = [f"{m}_noise_{n}" for m in noisy for n in s["noise"]]
+    permuted = [f"{m}_permuted" for m in shuffled]
+    # On the same pixels and folds, so one run: each starts workers.
+    harder = ctx.cells(
+        "pixels", datasets=[data], models=["mlp_100", network, *(here + m for m in [*buried, *permuted])], folds=s["folds"]
     )
+    plain = [r for r in harder if r["model"] in ("mlp_100", network)]
 
     def of(row: dict[str, Any], **more: Any) -> dict[str, Any]:
         model = more.pop("model", row["model"])
@@ -85,11 +84,14 @@ def measure(ctx: Context) -> Measurements:
 
     raw = {(r["model"], r["fold"]): r for r in [*findings.only(rows, feature_set="raw"), *plain]}
     noise_rows = [of(r, n_noise=0) for (m, _), r in raw.items() if m in noisy]
-    for row in buried:
-        model, _, n = row["model"].rpartition("_noise_")
-        noise_rows.append(of(row, model=model, n_noise=int(n)))
+    for row in harder:
+        if row["model"] in buried:
+            model, _, n = row["model"].rpartition("_noise_")
+            noise_rows.append(of(row, model=model, n_noise=int(n)))
     order_rows = [of(r, order="as they are") for (m, _), r in raw.items() if m in shuffled]
-    order_rows += [of(row, model=row["model"].removesuffix("_permuted"), order="permuted") for row in permuted]
+    order_rows += [
+        of(r, model=r["model"].removesuffix("_permuted"), order="permuted") for r in harder if r["model"] in permuted
+    ]
     return {
         "dataset": data,
         "network": network,
