@@ -312,8 +312,8 @@ def test_a_run_that_is_ended_again_and_again_completes(tmp_path, seed):
             children = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(number)
             errors = process.communicate(timeout=30)[1]
-            # CPython ends by SIGINT, which a shell shows as 130 too, where an interrupt that was handled came inside the exec of a
-            # string: dataclasses make their methods so. Before our handlers stand, the signal itself ends the process.
+            # CPython ends by SIGINT, which a shell shows as 130 too, where an interrupt that was handled came inside the exec
+            # of a string: dataclasses make their methods so. Before our handlers stand, the signal itself ends the process.
             ends = {-number} if number == signal.SIGKILL else {130, -signal.SIGINT, -number}
             assert process.returncode in ends, errors
             end = time.monotonic() + 10
