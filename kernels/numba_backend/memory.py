@@ -12,6 +12,7 @@ import math
 import llvmlite.binding
 import llvmlite.ir as ir
 from numba import config, njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 if config.DISABLE_JIT:
@@ -143,6 +144,24 @@ def store(typingctx, pointer, i, value):
         return context.get_dummy_value()
 
     return types.void(pointer, types.intp, pointer.dtype), codegen
+
+
+@intrinsic
+def prefetch(typingctx, pointer, n):
+    """Ask for the lines of n elements, which will be written soon, to be brought into the second-level cache."""
+    size = _element_bytes(pointer)
+
+    def codegen(context, builder, signature, arguments):
+        word, number = ir.IntType(64), ir.IntType(32)
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        begin, lines = builder.bitcast(arguments[0], byte), builder.mul(arguments[1], word(size))
+        with cgutils.for_range_slice(builder, word(0), lines, word(64), word) as (at, _):
+            builder.call(function, [builder.gep(begin, [at]), number(1), number(2), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.intp), codegen
 
 
 @intrinsic

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from kernels.numba_backend.memory import (
     TILE_ROWS,
+    VECTOR_BYTES,
     copy_vector,
     elements_between,
     kernel,
@@ -21,6 +22,12 @@ from kernels.numba_backend.memory import (
     store,
 )
 from kernels.numba_backend.tile import A_STRIDE
+from kernels.numba_backend.vector import transpose_whole
+
+#: Elements of float32 in a vector: more than those of float64, so that one size of buffers serves both.
+MAX_LANES = VECTOR_BYTES // 4
+#: Panels of B that are packed at once, so that some hundred bytes of each of its rows are read together.
+PANELS_TOGETHER = 4
 
 
 class Patches(NamedTuple):
@@ -209,11 +216,37 @@ def pack_columns(a, column_stride, i0, rows, k0, depth, panels, line):
         spread_column(line, rows, k, panels)
 
 
+def panel_elements(columns: int, depth: int) -> int:
+    """Return how many elements of memory `pack_b` needs; blocks that are transposed are written whole."""
+    return (columns + 2 * MAX_LANES) * depth + 2 * MAX_LANES * MAX_LANES
+
+
+@kernel
+def pack_whole_panels(b, row_stride, j0, n_panels, k0, depth, panels):
+    """Panels of whole columns, from rows that lie along the memory."""
+    lanes = lanes_of(b)
+    width, first = 2 * lanes, 0
+    while first < n_panels:
+        n = min(PANELS_TOGETHER, n_panels - first)
+        for k in range(depth):
+            source = offset(b, (k0 + k) * row_stride + j0 + first * width)
+            target = offset(panels, (first * depth + k) * width)
+            for panel in range(n):
+                to, row = offset(target, panel * depth * width), offset(source, panel * width)
+                copy_vector(to, row)
+                copy_vector(offset(to, lanes), offset(row, lanes))
+        first += n
+
+
 @kernel
 def pack_b(b, row_stride, column_stride, end, j0, columns, k0, depth, panels):
     """Panels of two vectors of columns, k by k; a last one of one vector where that holds the rest."""
     lanes = lanes_of(b)
     j = 0
+    if column_stride == 1:
+        n_panels = columns // (2 * lanes)
+        pack_whole_panels(b, row_stride, j0, n_panels, k0, depth, panels)
+        j = n_panels * 2 * lanes
     while j < columns:
         width = 2 * lanes if columns - j > lanes else lanes
         n = min(width, columns - j)
@@ -230,13 +263,19 @@ def pack_b(b, row_stride, column_stride, end, j0, columns, k0, depth, panels):
                 else:
                     copy_run(offset(target, k * width), row, n)
                     clear_run(offset(target, k * width + n), width - n)
+        elif row_stride == 1:
+            r = 0
+            while r < n:
+                at = offset(source, r * column_stride)
+                transpose_whole(at, column_stride, min(lanes, n - r), depth, offset(target, r), width)
+                r += lanes
         else:
             block = 0
-            while block < depth:  # stored transposed: blocks whose target stays in the first-level cache
+            while block < depth:  # neither lies along the memory: blocks whose target stays in the first-level cache
                 for r in range(n):
-                    for k in range(block, min(block + 64, depth)):
+                    for k in range(block, min(block + 192, depth)):
                         store(target, k * width + r, load(source, k * row_stride + r * column_stride))
-                block += 64
+                block += 192
             if n < width:
                 for k in range(depth):
                     clear_run(offset(target, k * width + n), width - n)

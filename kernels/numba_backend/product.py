@@ -8,6 +8,8 @@ transposed. It computes rows i_begin..i_end over the depth k_begin..k_end, so th
 
 from __future__ import annotations
 
+import math
+
 from kernels.numba_backend.elementwise import RELU, activate
 from kernels.numba_backend.memory import (
     TILE_ROWS,
@@ -19,148 +21,173 @@ from kernels.numba_backend.memory import (
     load,
     offset,
     pointer_like,
+    prefetch,
     store,
 )
 from kernels.numba_backend.pack import (
+    MAX_LANES,
     Patches,
     pack_b,
     pack_columns,
     pack_patches,
     pack_patches_transposed,
     pack_rows,
+    panel_elements,
+)
+from kernels.numba_backend.product_tile import (
+    ALL,
+    FINISH,
+    HAS_HALVES,
+    PART,
+    STORE,
+    THIRD_ROWS,
+    TWO_THIRDS_ROWS,
+    Target,
+    product_tile_1,
+    product_tile_2,
+    product_tile_half,
+    third_tile_1,
+    third_tile_2,
+    two_thirds_tile_1,
+    two_thirds_tile_2,
 )
 from kernels.numba_backend.separate import separately
-from kernels.numba_backend.tile import (
-    A_STRIDE,
-    BLOCK_DEPTH,
-    tile_1,
-    tile_2,
-)
-from kernels.numba_backend.vector import vector_load, vector_of, vector_relu, vector_store
+from kernels.numba_backend.tile import A_STRIDE, BLOCK_DEPTH
 
 STRIDED, PATCHES, PATCHES_TRANSPOSED = 0, 1, 2
 BLOCK_ROWS, BLOCK_COLUMNS = 240, 2048
-#: Elements of float32 in a vector: more than those of float64, so that one size of buffers serves both.
-MAX_LANES = VECTOR_BYTES // 4
-#: A is read where it is for at most so many columns of C, B for at most so many tiles of rows (docs/decisions/0014).
-IN_PLACE_COLUMNS, IN_PLACE_TILES = 8 * MAX_LANES, 4
+#: How a tile finds A.
+PACKED_ROWS, BY_COLUMNS, ROWS_IN_PLACE = 0, 1, 2
+#: B is read where it is for at most so many tiles of rows (docs/decisions/0014), or for a batch where its rows are at most so many
+#: bytes apart: farther, its panels fall into few sets of the cache (0033).
+IN_PLACE_TILES, IN_PLACE_STRIDE = 4, 2048
+#: Before longer sums the lines of C that they go to are asked for.
+PREFETCHED_DEPTH = 64
 #: Sums as long as this, into a C as small as that, are read in place also where a tile hangs over the edge.
 LONG_DEPTH, SMALL_PRODUCT = 512, 16384
 NO_PATCHES = Patches(*(0,) * len(Patches._fields))
 
-#: Elements of the working memory of one thread: the panels of A, one line, one tile, then the panels of B.
+#: Elements of the working memory of one thread: the panels of A, one line, then the panels of B.
 LINE = (BLOCK_ROWS + TILE_ROWS) * A_STRIDE
-TILE = LINE + BLOCK_ROWS + 4 * MAX_LANES + TILE_ROWS
-PANELS_B = TILE + TILE_ROWS * 2 * MAX_LANES
+PANELS_B = LINE + BLOCK_ROWS + 4 * MAX_LANES + TILE_ROWS
 
 
 def working_elements(n: int, k: int) -> int:
     """Return how many elements of memory a thread needs for products of `n` columns and depth `k`."""
-    return PANELS_B + (min(n, BLOCK_COLUMNS) + 2 * MAX_LANES) * min(k, BLOCK_DEPTH)
+    return PANELS_B + panel_elements(min(n, BLOCK_COLUMNS), min(k, BLOCK_DEPTH))
 
 
 @kernel
-def write_tile(tile, width, c, c_stride, rows, columns, alpha, beta, bias, has_bias, activation, last):
-    """C = alpha * tile + beta * C, with the last block of the depth bias and activation too. beta = 0 reads no C."""
-    zero, lanes = like(alpha, 0.0), lanes_of(tile)
-    if columns == width:
-        factor, rest = vector_of(alpha), vector_of(beta)
-        for i in range(rows):
-            row, t = offset(c, i * c_stride), offset(tile, i * width)
-            j = 0
-            while j < width:
-                value = factor * vector_load(offset(t, j))
-                if beta != zero:
-                    value = value + rest * vector_load(offset(row, j))
-                if last:
-                    if has_bias:
-                        value = value + vector_load(offset(bias, j))
-                    if activation == RELU:
-                        value = vector_relu(value)
-                vector_store(offset(row, j), value)
-                j += lanes
-            if last and activation > RELU:
-                activate(activation, row, row, columns)
-        return
-    for i in range(rows):
-        row, t = offset(c, i * c_stride), offset(tile, i * width)
-        if beta == zero:
-            for j in range(columns):
-                store(row, j, alpha * load(t, j))
+def run_tile(form, width, depth, a, a_step, b, b_k, c, c_row, t):
+    """One tile, written to c. Form 0: A packed by rows; 1: by columns, packed or in place; 2: rows in place."""
+    lanes = lanes_of(c)
+    two, half = width == 2 * lanes, width < lanes
+    if t.rows <= THIRD_ROWS:
+        if form == BY_COLUMNS and two:
+            third_tile_2(depth, a, 1, a_step, b, b_k, c, c_row, t)
+        elif form == BY_COLUMNS:
+            third_tile_1(depth, a, 1, a_step, b, b_k, c, c_row, t)
+        elif two:
+            third_tile_2(depth, a, a_step, 1, b, b_k, c, c_row, t)
         else:
-            for j in range(columns):
-                store(row, j, alpha * load(t, j) + beta * load(row, j))
-        if last:
-            if has_bias:
-                for j in range(columns):
-                    store(row, j, load(row, j) + load(bias, j))
-            if activation:
-                activate(activation, row, row, columns)
-
-
-@kernel
-def run_tile(form, width, depth, a, a_step, b, b_k, c, c_row):
-    """One tile, written to c. Form 0: A packed by rows; 1: by columns; 2: rows in place; 3: columns in place."""
-    if width > lanes_of(c):
-        if form == 0:
-            tile_2(1, depth, a, A_STRIDE, 1, 0, b, b_k, 0, c, c_row)
-        elif form == 1:
-            tile_2(1, depth, a, 1, TILE_ROWS, 0, b, b_k, 0, c, c_row)
-        elif form == 2:
-            tile_2(1, depth, a, a_step, 1, 0, b, b_k, 0, c, c_row)
+            third_tile_1(depth, a, a_step, 1, b, b_k, c, c_row, t)
+    elif t.rows <= TWO_THIRDS_ROWS:
+        if form == BY_COLUMNS and two:
+            two_thirds_tile_2(depth, a, 1, a_step, b, b_k, c, c_row, t)
+        elif form == BY_COLUMNS:
+            two_thirds_tile_1(depth, a, 1, a_step, b, b_k, c, c_row, t)
+        elif two:
+            two_thirds_tile_2(depth, a, a_step, 1, b, b_k, c, c_row, t)
         else:
-            tile_2(1, depth, a, 1, a_step, 0, b, b_k, 0, c, c_row)
-    elif form == 0:
-        tile_1(1, depth, a, A_STRIDE, 1, 0, b, b_k, 0, c, c_row)
-    elif form == 1:
-        tile_1(1, depth, a, 1, TILE_ROWS, 0, b, b_k, 0, c, c_row)
-    elif form == 2:
-        tile_1(1, depth, a, a_step, 1, 0, b, b_k, 0, c, c_row)
+            two_thirds_tile_1(depth, a, a_step, 1, b, b_k, c, c_row, t)
+    elif two:
+        if form == PACKED_ROWS:
+            product_tile_2(depth, a, A_STRIDE, 1, b, b_k, c, c_row, t)
+        elif form == BY_COLUMNS:
+            product_tile_2(depth, a, 1, a_step, b, b_k, c, c_row, t)
+        else:
+            product_tile_2(depth, a, a_step, 1, b, b_k, c, c_row, t)
+    elif half:
+        if form == PACKED_ROWS:
+            product_tile_half(depth, a, A_STRIDE, 1, b, b_k, c, c_row, t)
+        elif form == BY_COLUMNS:
+            product_tile_half(depth, a, 1, a_step, b, b_k, c, c_row, t)
+        else:
+            product_tile_half(depth, a, a_step, 1, b, b_k, c, c_row, t)
+    elif form == PACKED_ROWS:
+        product_tile_1(depth, a, A_STRIDE, 1, b, b_k, c, c_row, t)
+    elif form == BY_COLUMNS:
+        product_tile_1(depth, a, 1, a_step, b, b_k, c, c_row, t)
     else:
-        tile_1(1, depth, a, 1, a_step, 0, b, b_k, 0, c, c_row)
+        product_tile_1(depth, a, a_step, 1, b, b_k, c, c_row, t)
+
+
+@kernel
+def tile_width(columns, lanes):
+    """Of the tile for that many columns, or the first of them."""
+    if columns > lanes:
+        return 2 * lanes
+    return lanes // 2 if HAS_HALVES and columns <= lanes // 2 else lanes
 
 
 @kernel
 def multiply_panel(
-    form, a, a_step, tile_step, b, b_k, width, tile, c, c_stride, rows, columns, depth, alpha, beta, bias, has_bias,
+    form, a, a_step, tile_step, b, b_k, width, c, c_stride, rows, rows_left, columns, depth, alpha, beta, bias, has_bias,
     activation, last,
 ):  # fmt: skip
-    """All rows of a block of C, one panel of B. Where C is the plain product, whole tiles are written to it at once."""
-    plain = alpha == like(alpha, 1.0) and beta == like(beta, 0.0) and not (last and (has_bias or activation > 0))
-    plain = plain and columns == width
+    """All rows of a block of C, one panel of B. C has `rows_left` rows from the first one of the block on."""
+    zero, lanes = like(alpha, 0.0), lanes_of(c)
+    has_bias, relu = has_bias and last, last and activation == RELU
+    mode, edge = FINISH, PART if beta == zero else ALL
+    if beta != zero:
+        mode = ALL
+    elif alpha == like(alpha, 1.0) and not (has_bias or relu):
+        mode = STORE
+    # Up to which row tiles are written in whole vectors. Where C is one panel wide and nothing of it is read, also those that
+    # are wider than C: what is too many falls into the next rows, which are written next.
+    whole_to = -1
+    if columns == width:
+        whole_to = rows - TILE_ROWS
+    elif columns == c_stride and beta == zero:
+        whole_to = min(rows, rows_left - (width - 1) // columns) - TILE_ROWS
+    floor, source = zero if relu else like(alpha, math.nan), bias if has_bias else c
+    head = columns if columns <= lanes else columns - lanes
     i = 0
     while i < rows:
-        whole = plain and rows - i >= TILE_ROWS
-        row = offset(c, i * c_stride)
-        target, target_row = (row, c_stride) if whole else (tile, width)
-        run_tile(form, width, depth, offset(a, i // TILE_ROWS * tile_step), a_step, b, b_k, target, target_row)
-        if not whole:
-            write_tile(
-                tile, width, row, c_stride, min(TILE_ROWS, rows - i), columns, alpha, beta, bias, has_bias, activation, last,
-            )  # fmt: skip
+        row, n = offset(c, i * c_stride), min(TILE_ROWS, rows - i)
+        target = Target(mode if i <= whole_to else edge, n, head, alpha, beta, floor, source, has_bias)
+        if depth > PREFETCHED_DEPTH:
+            for r in range(n):
+                prefetch(offset(row, r * c_stride), columns)
+        run_tile(form, width, depth, offset(a, i // TILE_ROWS * tile_step), a_step, b, b_k, row, c_stride, target)
+        if last and activation > RELU:
+            for r in range(n):
+                activate(activation, offset(row, r * c_stride), offset(row, r * c_stride), columns)
         i += TILE_ROWS
 
 
 @kernel
 def multiply_block(
-    form, a, a_step, tile_step, b, b_row, in_place, b_panels, tile, c, c_stride, rows, columns, depth, alpha, beta, bias,
+    form, a, a_step, tile_step, b, b_row, in_place, b_panels, c, c_stride, rows, rows_left, columns, depth, alpha, beta, bias,
     has_bias, activation, last,
 ):  # fmt: skip
     """All tiles of one block of C. Its first `in_place` columns of B are read where they are, the others from panels."""
-    lanes = lanes_of(tile)
+    lanes = lanes_of(c)
     j = 0
     while j < columns:
-        width = 2 * lanes if columns - j > lanes else lanes
         if j < in_place:
-            width = 2 * lanes if in_place - j > lanes else lanes
+            width = step = tile_width(in_place - j, lanes)
+            n = min(width, in_place - j)
             panel, b_k = offset(b, j), b_row
         else:
-            panel, b_k = offset(b_panels, (j - in_place) * depth), width
+            width, step = tile_width(columns - j, lanes), 2 * lanes if columns - j > lanes else lanes
+            n = min(width, columns - j)
+            panel, b_k = offset(b_panels, (j - in_place) * depth), step
         multiply_panel(
-            form, a, a_step, tile_step, panel, b_k, width, tile, offset(c, j), c_stride, rows, min(width, columns - j),
-            depth, alpha, beta, offset(bias, j), has_bias, activation, last,
+            form, a, a_step, tile_step, panel, b_k, width, offset(c, j), c_stride, rows, rows_left, n, depth, alpha, beta,
+            offset(bias, j), has_bias, activation, last,
         )  # fmt: skip
-        j += width
+        j += step
 
 
 call_multiply_block = separately(multiply_block)
@@ -169,11 +196,24 @@ call_multiply_block = separately(multiply_block)
 @kernel
 def reads_a_in_place(number, kind, row_stride, column_stride, n):
     """Whether packing A would cost more than it saves; rows a multiple of a page apart would share one set of the cache."""
-    if kind != STRIDED or n > IN_PLACE_COLUMNS:
+    size = element_bytes(number)
+    most = 8 * VECTOR_BYTES // size  # four panels
+    if kind != STRIDED or n > 2 * most:
         return False
     if column_stride == 1:
-        return row_stride * element_bytes(number) % 1024 != 0
-    return row_stride == 1
+        return n <= most and row_stride * size % 1024 != 0
+    return row_stride == 1 and (n <= most or column_stride * size % 4096 != 0)
+
+
+@kernel
+def reads_b_in_place(number, rows, row_stride, column_stride):
+    """Whether packing B would."""
+    size = element_bytes(number)
+    if column_stride != 1:
+        return False
+    if row_stride * size <= IN_PLACE_STRIDE and rows <= 11 * TILE_ROWS:  # a batch of 128
+        return True
+    return rows <= IN_PLACE_TILES * TILE_ROWS or row_stride * size <= 2 * VECTOR_BYTES
 
 
 @kernel
@@ -200,13 +240,13 @@ def product(
     b, b_end = pointer_like(alpha, b_address), pointer_like(alpha, b_end_address)
     c, bias = pointer_like(alpha, c_address), pointer_like(alpha, bias_address)
     work = pointer_like(alpha, work_address)
-    line, tile, b_panels = offset(work, LINE), offset(work, TILE), offset(work, PANELS_B)
-    lanes, has_bias = lanes_of(tile), bias_address != 0
+    line, b_panels = offset(work, LINE), offset(work, PANELS_B)
+    lanes, has_bias = lanes_of(c), bias_address != 0
     by_columns = kind == PATCHES_TRANSPOSED or (kind == STRIDED and a_row_stride == 1 and a_column_stride != 1)
-    packed_form, packed_step = (1 if by_columns else 0), TILE_ROWS * A_STRIDE
+    packed_form, packed_step = (BY_COLUMNS, TILE_ROWS) if by_columns else (PACKED_ROWS, A_STRIDE)
     a_in_place = reads_a_in_place(alpha, kind, a_row_stride, a_column_stride, n)
-    here_form, here_step = (3, a_column_stride) if by_columns else (2, a_row_stride)
-    b_in_place = b_column_stride == 1 and (i_end - i_begin <= IN_PLACE_TILES * TILE_ROWS or b_row_stride <= 2 * lanes)
+    here_form, here_step = (BY_COLUMNS, a_column_stride) if by_columns else (ROWS_IN_PLACE, a_row_stride)
+    b_in_place = reads_b_in_place(alpha, i_end - i_begin, b_row_stride, b_column_stride)
     # equal parts of the depth, so that the last one is not a short one that pays for a whole pass over C
     n_parts = -(-(k_end - k_begin) // BLOCK_DEPTH)
     most_depth = -(-(k_end - k_begin) // max(n_parts, 1))
@@ -233,10 +273,11 @@ def product(
                 rows = min(BLOCK_ROWS, i_end - i)
                 target, whole = offset(c, i * c_stride + j), 0
                 if a_in_place:
-                    whole = rows if over else rows // TILE_ROWS * TILE_ROWS
+                    rest = rows % TILE_ROWS  # a tile of fewer rows that are all there reads nothing else
+                    whole = rows if over or rest == THIRD_ROWS or rest == TWO_THIRDS_ROWS else rows - rest
                     call_multiply_block(
                         here_form, offset(a, i * a_row_stride + k * a_column_stride), here_step, TILE_ROWS * a_row_stride,
-                        b_here, b_row_stride, in_place, b_panels, tile, target, c_stride, whole, columns, depth, alpha, now,
+                        b_here, b_row_stride, in_place, b_panels, target, c_stride, whole, i_end - i, columns, depth, alpha, now,
                         offset(bias, j), has_bias, activation, last,
                     )  # fmt: skip
                 if whole < rows:
@@ -249,8 +290,8 @@ def product(
                     else:
                         pack_rows(a, a_row_stride, a_column_stride, i + whole, rows - whole, k, depth, work)
                     call_multiply_block(
-                        packed_form, work, 0, packed_step, b_here, b_row_stride, in_place, b_panels, tile,
-                        offset(target, whole * c_stride), c_stride, rows - whole, columns, depth, alpha, now,
+                        packed_form, work, packed_step, TILE_ROWS * A_STRIDE, b_here, b_row_stride, in_place, b_panels,
+                        offset(target, whole * c_stride), c_stride, rows - whole, i_end - i - whole, columns, depth, alpha, now,
                         offset(bias, j), has_bias, activation, last,
                     )  # fmt: skip
                 i += BLOCK_ROWS

@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
-from kernels.numba_backend.memory import TILE_ROWS, VECTOR_BYTES, kernel, lanes_of, like, load, offset, pointer_like, store
-from kernels.numba_backend.pack import clear_run, pack_b, pack_rows
-from kernels.numba_backend.product import BLOCK_COLUMNS, BLOCK_ROWS, call_multiply_block
+from kernels.numba_backend.memory import TILE_ROWS, kernel, lanes_of, like, load, offset, pointer_like, store
+from kernels.numba_backend.pack import MAX_LANES, clear_run, pack_b, pack_rows, panel_elements
+from kernels.numba_backend.product import BLOCK_COLUMNS, BLOCK_ROWS, PACKED_ROWS, call_multiply_block
 from kernels.numba_backend.sizes import Sizes
 from kernels.numba_backend.tile import A_STRIDE, BLOCK_DEPTH
 from kernels.numba_backend.vector import vector_load, vector_store
 
-_MAX_LANES = VECTOR_BYTES // 4
 _PANELS = (BLOCK_ROWS + TILE_ROWS) * A_STRIDE
-_TILE = TILE_ROWS * 2 * _MAX_LANES
 
 
 def prefers_scatter(s: Sizes, lanes: int) -> bool:
@@ -27,7 +25,7 @@ def prefers_scatter(s: Sizes, lanes: int) -> bool:
 def elements(s: Sizes) -> int:
     """Return how many elements of working memory `scatter_images` needs."""
     taps = s.kernel_h * s.kernel_w * (s.in_c // s.groups)
-    return _PANELS + _TILE + (BLOCK_ROWS + 1) * (taps + _MAX_LANES) + (taps + 2 * _MAX_LANES) * (s.out_c // s.groups)
+    return _PANELS + (BLOCK_ROWS + 1) * (taps + MAX_LANES) + panel_elements(taps, s.out_c // s.groups)
 
 
 @kernel
@@ -74,8 +72,7 @@ def scatter_images(n0, n1, work_address, number, s, dy_address, w_address, dx_ad
     n_out, channels = s.out_c // s.groups, s.in_c // s.groups
     n_taps, image_elements = s.kernel_h * s.kernel_w * channels, s.in_h * s.in_w * s.in_c
     columns = -(-n_taps // lanes) * lanes  # whole vectors: what is too many is never read
-    tile = offset(panels, _PANELS)
-    taps = offset(tile, _TILE)
+    taps = offset(panels, _PANELS)
     b_panels = offset(taps, BLOCK_ROWS * columns + lanes)
     clear_run(offset(dx, n0 * image_elements), (n1 - n0) * image_elements)
     end = offset(dx, n1 * image_elements)
@@ -88,7 +85,7 @@ def scatter_images(n0, n1, work_address, number, s, dy_address, w_address, dx_ad
             rows = min(BLOCK_ROWS, i_end - i)
             pack_rows(offset(dy, group * n_out), s.out_c, 1, i, rows, 0, n_out, panels)
             call_multiply_block(
-                0, panels, 0, TILE_ROWS * A_STRIDE, b_panels, 0, 0, b_panels, tile, taps, columns, rows, columns, n_out,
+                PACKED_ROWS, panels, A_STRIDE, TILE_ROWS * A_STRIDE, b_panels, 0, 0, b_panels, taps, columns, rows, rows, columns, n_out,
                 one, zero, taps, False, 0, True,
             )  # fmt: skip
             for r in range(rows):

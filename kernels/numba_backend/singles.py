@@ -45,13 +45,13 @@ def gemm(a, b, out, alpha, beta, bias, activation) -> Task:
         return Task(product.without_depth, (m, n, address_of(out), n, beta, address_of(bias), code), 0, keeps)
     if skinny.prefers_skinny(m, a_column, b_row, b_column):
         operands = address_of(a), a_row, a_column, address_of(b), b_row, b_column
-        return Task(skinny.skinny_product, (m, n, k, *target, *operands), size * skinny.skinny_elements(k), keeps)
+        return Task(skinny.skinny_product, (m, n, k, *target, *operands), 0, keeps)
     if k == 1 and b_column == 1:
         return Task(skinny.outer_product, (m, n, *target, address_of(a), a_row, address_of(b)), 0, keeps)
     if n == 1 and bias is None and skinny.prefers_skinny(1, b_row, a_column, a_row):  # A b = (b' A')', of one row
         operands = address_of(b), b_column, b_row, address_of(a), a_column, a_row
         target = address_of(out), m, alpha, beta, 0, code
-        return Task(skinny.skinny_product, (1, m, k, *target, *operands), size * skinny.skinny_elements(k), keeps)
+        return Task(skinny.skinny_product, (1, m, k, *target, *operands), 0, keeps)
     b_end = address_of(b) + (max(0, (k - 1) * b_row) + n) * size
     operands = (
         product.STRIDED, address_of(a), 0, a_row, a_column, address_of(b), b_end, b_row, b_column, n, product.NO_PATCHES,

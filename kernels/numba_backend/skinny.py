@@ -4,15 +4,37 @@ cython_backend/skinny.pxi.
 
 from __future__ import annotations
 
-from kernels.numba_backend.elementwise import activate
+import math
+
+from kernels.numba_backend.elementwise import RELU, activate
 from kernels.numba_backend.memory import kernel, lanes_of, like, load, offset, pointer_like, store
-from kernels.numba_backend.pack import clear_run, copy_run
-from kernels.numba_backend.product import MAX_LANES, write_tile
-from kernels.numba_backend.tile import SKINNY_VECTORS, skinny_1, skinny_2x8, skinny_8
-from kernels.numba_backend.vector import vector_load, vector_of, vector_store, vector_sum, vector_zero
+from kernels.numba_backend.product_tile import (
+    ALL,
+    PART,
+    Target,
+    dots,
+    row_tile_1,
+    row_tile_2,
+    row_tile_4,
+    row_tile_8,
+    rows_tile_1,
+    rows_tile_4,
+    rows_tile_8,
+)
+from kernels.numba_backend.vector import (
+    vector_load,
+    vector_load_head,
+    vector_of,
+    vector_store,
+    vector_store_head,
+    vector_sum,
+    vector_zero,
+)
 
 #: Rows of a product that goes this way, at most.
 SKINNY_ROWS = 4
+#: Fewer scalar products than these are taken one by one.
+FEW_DOTS = 4
 
 
 def prefers_skinny(m: int, a_column_stride: int, b_row_stride: int, b_column_stride: int) -> bool:
@@ -20,52 +42,39 @@ def prefers_skinny(m: int, a_column_stride: int, b_row_stride: int, b_column_str
     return m <= SKINNY_ROWS and (b_column_stride == 1 or (b_row_stride == 1 and a_column_stride == 1))
 
 
-def skinny_elements(k: int) -> int:
-    """Return how many elements of working memory `skinny_product` needs."""
-    return SKINNY_ROWS * SKINNY_VECTORS * MAX_LANES + (k + 1) * MAX_LANES
-
-
 @kernel
-def skinny_tile(m, vectors, k, a, a_row, a_k, b, b_k, tile):
-    """tile (m, vectors * lanes) = a (m, k) @ as many columns of b."""
+def skinny_columns(m, n, k, a, a_row, a_k, b, b_k, c, c_stride, mode, alpha, beta, floor, bias, has_bias):
+    """C where the rows of B are read along; two rows at a time, of three the last one alone."""
     lanes = lanes_of(a)
-    if vectors == 1:
-        for i in range(m):
-            skinny_1(1, k, offset(a, i * a_row), 0, a_k, 0, b, b_k, 0, offset(tile, i * lanes), 0)
-    elif m == 1:
-        skinny_8(1, k, a, 0, a_k, 0, b, b_k, 0, tile, 0)
-    else:
-        for i in range(0, m, 2):  # of three rows the last one alone
+    j = 0
+    while j < n:
+        left = (n - j + lanes - 1) // lanes
+        vectors = 8 if left >= 8 else 4 if left >= 4 else 1 if left < 2 or m > 1 else 2
+        head = min(lanes, n - j - (vectors - 1) * lanes)
+        target = Target(mode, 2, head, alpha, beta, floor, offset(bias, j if has_bias else 0), has_bias)
+        for i in range(0, m, 2):
+            row, at, to = offset(a, i * a_row), offset(b, j), offset(c, i * c_stride + j)
             if i + 1 < m:
-                skinny_2x8(1, k, offset(a, i * a_row), a_row, a_k, 0, b, b_k, 0, offset(tile, i * 8 * lanes), 8 * lanes)
+                if vectors == 8:
+                    rows_tile_8(k, row, a_row, a_k, at, b_k, to, c_stride, target)
+                elif vectors == 4:
+                    rows_tile_4(k, row, a_row, a_k, at, b_k, to, c_stride, target)
+                else:
+                    rows_tile_1(k, row, a_row, a_k, at, b_k, to, c_stride, target)
+            elif vectors == 8:
+                row_tile_8(k, row, 0, a_k, at, b_k, to, 0, target)
+            elif vectors == 4:
+                row_tile_4(k, row, 0, a_k, at, b_k, to, 0, target)
+            elif vectors == 2:
+                row_tile_2(k, row, 0, a_k, at, b_k, to, 0, target)
             else:
-                skinny_8(1, k, offset(a, i * a_row), 0, a_k, 0, b, b_k, 0, offset(tile, i * 8 * lanes), 0)
-
-
-@kernel
-def dots_of_eight(k, a, b, step):
-    """The scalar products of `a` with eight columns, `step` elements apart, as far as there are whole vectors."""
-    lanes = lanes_of(a)
-    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = vector_zero(a)
-    for i in range(0, k - lanes + 1, lanes):
-        v, at = vector_load(offset(a, i)), offset(b, i)
-        s0 = s0 + v * vector_load(at)
-        s1 = s1 + v * vector_load(offset(at, step))
-        s2 = s2 + v * vector_load(offset(at, 2 * step))
-        s3 = s3 + v * vector_load(offset(at, 3 * step))
-        s4 = s4 + v * vector_load(offset(at, 4 * step))
-        s5 = s5 + v * vector_load(offset(at, 5 * step))
-        s6 = s6 + v * vector_load(offset(at, 6 * step))
-        s7 = s7 + v * vector_load(offset(at, 7 * step))
-    return (
-        vector_sum(s0), vector_sum(s1), vector_sum(s2), vector_sum(s3),
-        vector_sum(s4), vector_sum(s5), vector_sum(s6), vector_sum(s7),
-    )  # fmt: skip
+                row_tile_1(k, row, 0, a_k, at, b_k, to, 0, target)
+        j += vectors * lanes
 
 
 @kernel
 def dot_of_one(k, a, b):
-    """One scalar product, in four sums, as far as there are whole vectors."""
+    """One scalar product, in four sums."""
     lanes = lanes_of(a)
     s0 = s1 = s2 = s3 = vector_zero(a)
     i = 0
@@ -78,38 +87,32 @@ def dot_of_one(k, a, b):
     while i + lanes <= k:
         s0 = s0 + vector_load(offset(a, i)) * vector_load(offset(b, i))
         i += lanes
+    if i < k:
+        s1 = s1 + vector_load_head(offset(a, i), k - i) * vector_load_head(offset(b, i), k - i)
     return vector_sum((s0 + s1) + (s2 + s3))
 
 
 @kernel
-def skinny_dots(m, n, k, a, a_row, b, b_column, tile, c, c_stride, alpha, beta, bias, has_bias, activation):
-    """C where B is stored transposed: scalar products along the memory."""
-    whole = k // lanes_of(a) * lanes_of(a)
+def skinny_dots(m, n, k, a, a_row, b, b_column, c, c_stride, mode, alpha, beta, floor, bias, has_bias):
+    """C where B is stored transposed: scalar products along the memory, a vector of them at a time."""
+    lanes = lanes_of(a)
     for i in range(m):
         row, line = offset(a, i * a_row), offset(c, i * c_stride)
         j = 0
         while j < n:
-            at, columns = offset(b, j * b_column), 8 if n - j >= 8 else 1
-            if columns == 8:
-                d0, d1, d2, d3, d4, d5, d6, d7 = dots_of_eight(k, row, at, b_column)
-                store(tile, 0, d0)
-                store(tile, 1, d1)
-                store(tile, 2, d2)
-                store(tile, 3, d3)
-                store(tile, 4, d4)
-                store(tile, 5, d5)
-                store(tile, 6, d6)
-                store(tile, 7, d7)
+            at, columns = offset(b, j * b_column), min(lanes, n - j)
+            if columns >= FEW_DOTS:
+                place = offset(bias, j if has_bias else 0)
+                target = Target(mode, 1, columns, alpha, beta, floor, place, has_bias)
+                dots(k, row, at, b_column, offset(line, j), target)
             else:
-                store(tile, 0, dot_of_one(k, row, at))
-            for q in range(columns):
-                total = load(tile, q)
-                for r in range(whole, k):
-                    total += load(row, r) * load(at, q * b_column + r)
-                store(tile, q, total)
-            write_tile(
-                tile, MAX_LANES, offset(line, j), c_stride, 1, columns, alpha, beta, offset(bias, j), has_bias, activation, True
-            )
+                columns = 1
+                number = alpha * dot_of_one(k, row, at)
+                if mode == ALL:
+                    number += beta * load(line, j)
+                if has_bias:
+                    number += load(bias, j)
+                store(line, j, floor if number < floor else number)
             j += columns
 
 
@@ -131,14 +134,13 @@ def outer_product(
                 value = value + vector_load(offset(bias, j))
             vector_store(offset(row, j), value)
             j += lanes
-        while j < n:
-            number = alpha * (factor * load(b, j))
+        if j < n:
+            value = vector_of(alpha) * (vector_of(factor) * vector_load_head(offset(b, j), n - j))
             if beta != zero:
-                number += beta * load(row, j)
+                value = value + vector_of(beta) * vector_load_head(offset(row, j), n - j)
             if bias_address != 0:
-                number += load(bias, j)
-            store(row, j, number)
-            j += 1
+                value = value + vector_load_head(offset(bias, j), n - j)
+            vector_store_head(offset(row, j), value, n - j)
         activate(activation, row, row, n)
     return 0
 
@@ -150,29 +152,20 @@ def skinny_product(
 ):  # fmt: skip
     """C of a few rows."""
     a, b, c = pointer_like(alpha, a_address), pointer_like(alpha, b_address), pointer_like(alpha, c_address)
-    bias, tile = pointer_like(alpha, bias_address), pointer_like(alpha, work_address)
-    lanes, has_bias = lanes_of(a), bias_address != 0
+    bias, has_bias = pointer_like(alpha, bias_address), bias_address != 0
+    zero = like(alpha, 0.0)
+    floor, mode = zero if activation == RELU else like(alpha, math.nan), PART if beta == zero else ALL
+    if not has_bias:
+        bias = c  # something that may be read
     if b_row_stride == 1 and a_column_stride == 1 and (b_column_stride != 1 or n == 1):
         skinny_dots(
-            m, n, k, a, a_row_stride, b, b_column_stride, tile, c, c_stride, alpha, beta, bias, has_bias, activation
-        )
-        return 0
-    rest = offset(tile, SKINNY_ROWS * SKINNY_VECTORS * lanes)
-    whole = n // lanes * lanes
-    if whole < n:
-        for r in range(k):
-            copy_run(offset(rest, r * lanes), offset(b, r * b_row_stride + whole), n - whole)
-            clear_run(offset(rest, r * lanes + n - whole), lanes - (n - whole))
-    j = 0
-    while j < n:
-        vectors = SKINNY_VECTORS if n - j >= SKINNY_VECTORS * lanes else 1
-        if j < whole:
-            skinny_tile(m, vectors, k, a, a_row_stride, a_column_stride, offset(b, j), b_row_stride, tile)
-        else:
-            skinny_tile(m, 1, k, a, a_row_stride, a_column_stride, rest, lanes, tile)
-        write_tile(
-            tile, vectors * lanes, offset(c, j), c_stride, m, min(vectors * lanes, n - j), alpha, beta, offset(bias, j),
-            has_bias, activation, True,
+            m, n, k, a, a_row_stride, b, b_column_stride, c, c_stride, mode, alpha, beta, floor, bias, has_bias,
         )  # fmt: skip
-        j += vectors * lanes
+    else:
+        skinny_columns(
+            m, n, k, a, a_row_stride, a_column_stride, b, b_row_stride, c, c_stride, mode, alpha, beta, floor, bias, has_bias,
+        )  # fmt: skip
+    if activation > RELU:
+        for i in range(m):
+            activate(activation, offset(c, i * c_stride), offset(c, i * c_stride), n)
     return 0

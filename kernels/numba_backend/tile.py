@@ -10,7 +10,6 @@ emitted as LLVM instructions, since a loop over a Python array of accumulators w
     neighbouring pixels   a_row = channels  a_k = 1           (direct convolution; outer: rows of the kernel)
     taps of an image      offsets[i]        a_k = channels    (its gradient for the weights; outer: rows of the image)
     transformed tiles     a_row = 1         a_k = channels    (Winograd's gradient for the weights)
-    a few rows            as they are stored, and b too       (products of few rows)
     few filters           a_row = 1         a_k = filters     (b: neighbouring pixels)
 """
 
@@ -30,7 +29,7 @@ A_STRIDE = BLOCK_DEPTH + VECTOR_BYTES // 4
 GRADIENT_ROWS = TILE_ROWS // 3 * 2
 
 
-class _Loop:
+class Loop:
     """A counted loop with values that it carries from pass to pass; it makes one pass at least."""
 
     def __init__(self, builder, name: str, carried: list):
@@ -83,11 +82,11 @@ def _make(name: str, n_vectors: int, *, rows: int = TILE_ROWS, by_offsets: bool 
                 offsets = [builder.load(builder.gep(row_step, [word(i)])) for i in range(rows)]
             else:
                 offsets = [builder.mul(row_step, word(i)) for i in range(rows)]
-            over = _Loop(builder, "outer", starts)
+            over = Loop(builder, "outer", starts)
             a_line = builder.gep(a_at, [builder.mul(over.index, a_step)])
             b_line = builder.gep(b_at, [builder.mul(over.index, b_outer_step)])
             a_rows = [builder.gep(a_line, [offset]) for offset in offsets]
-            inner = _Loop(builder, "inner", over.values)
+            inner = Loop(builder, "inner", over.values)
             b_row = builder.gep(b_line, [builder.mul(inner.index, b_step)])
             columns = [
                 builder.load(builder.bitcast(builder.gep(b_row, [word(v * lanes)]), vector.as_pointer()), align=align)
@@ -119,11 +118,6 @@ tap_tile_1 = _make("tap_tile_1", 1, by_offsets=True, accumulates=True)
 tap_tile_2 = _make("tap_tile_2", 2, by_offsets=True, accumulates=True)
 gradient_tile_1 = _make("gradient_tile_1", 1, rows=GRADIENT_ROWS, accumulates=True)
 gradient_tile_2 = _make("gradient_tile_2", 2, rows=GRADIENT_ROWS, accumulates=True)
-#: Vectors of columns that very few rows take at once.
-SKINNY_VECTORS = 8
-skinny_1, skinny_8 = _make("skinny_1", 1, rows=1), _make("skinny_8", SKINNY_VECTORS, rows=1)
-skinny_2x8 = _make("skinny_2x8", SKINNY_VECTORS, rows=2)
-
 #: Vectors of positions in a tile of few filters: 24 accumulators where there are 32 registers, else 12.
 PLANAR_VECTORS = 4 if TILE_ROWS == 12 else 2
 planar_tile_1 = _make("planar_tile_1", PLANAR_VECTORS, rows=1, accumulates=True)
@@ -152,7 +146,7 @@ def _make_lane_products(name: str, taps: int, filters: int):
             places = [vector_at(total_at, word(i * lanes)) for i in range(taps * filters)]
             rows = [builder.gep(x_at, [builder.load(builder.gep(offsets_at, [word(t)]))]) for t in range(taps)]
             columns = [builder.gep(d_at, [builder.mul(plane, word(f))]) for f in range(filters)]
-            loop = _Loop(builder, "positions", [builder.load(at, align=align) for at in places])
+            loop = Loop(builder, "positions", [builder.load(at, align=align) for at in places])
             at = builder.mul(loop.index, word(lanes))
             slopes = [builder.load(vector_at(column, at), align=align) for column in columns]
             sums = []
