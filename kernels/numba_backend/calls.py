@@ -22,12 +22,14 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from kernels.numba_backend import crew as crews
+from kernels.numba_backend.entrance import Entrances
 from kernels.numba_backend.memory import int64_pointer, kernel, load, store
 from kernels.numba_backend.parallel import run
 from kernels.numba_backend.separate import call_by_address, compiled
 
 #: A bound call that needs no more working memory than this has its own, so that nothing has to be looked up when it is called.
-OWN_BYTES = 2**16
+#: What is not touched of it costs nothing, and programs bring theirs.
+OWN_BYTES = 2**18
 #: What a compiled function returns: all is well, or an index points outside.
 SUCCESS, OUT_OF_RANGE = 0, 2
 
@@ -204,6 +206,11 @@ def run_calls(calls_address, n, work, times_address):
 # -- bound calls, and programs of them ------------------------------------------------------------------------------------
 
 
+@cache
+def _entrances() -> Entrances:
+    return Entrances(OUT_OF_RANGE)
+
+
 class Bound(partial):
     """A task with its arguments in a block, to be called without any; returns False where an index points outside.
 
@@ -219,7 +226,7 @@ class Bound(partial):
         entry = _entry(task.function, tuple(typeof(a) for a in task.arguments))
         block, own = _block(task.arguments), np.empty(min(task.work_bytes, OWN_BYTES) + 64, np.uint8)
         if task.work_bytes <= OWN_BYTES:
-            self = super().__new__(cls, run_one, entry.address, address_of(block), -(-address_of(own) // 64) * 64)
+            self = super().__new__(cls, _entrances().make(entry.address, address_of(block), -(-address_of(own) // 64) * 64))
         else:
             self = super().__new__(cls, _run_with_memory, entry.address, address_of(block), task.work_bytes)
         self.entry, self.place, self.work_bytes = entry.address, address_of(block), task.work_bytes

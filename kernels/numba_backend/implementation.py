@@ -66,7 +66,7 @@ def _product(n_threads, m, n, k, c, c_stride, alpha, beta, bias, activation, ope
         n_threads = 1
     divide_depth = n_threads > 1 and m < n_threads * 4 * TILE_ROWS and k >= 4 * m
     pieces = parts(k, n_threads) if divide_depth else parts(m, n_threads, TILE_ROWS)
-    elements = gemm_driver.working_elements(n, k)
+    elements = gemm_driver.working_elements(m, n, k)
     if not divide_depth:
         work = memory.addresses(len(pieces), elements, size)
 

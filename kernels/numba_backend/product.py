@@ -58,8 +58,8 @@ STRIDED, PATCHES, PATCHES_TRANSPOSED = 0, 1, 2
 BLOCK_ROWS, BLOCK_COLUMNS = 240, 2048
 #: How a tile finds A.
 PACKED_ROWS, BY_COLUMNS, ROWS_IN_PLACE = 0, 1, 2
-#: B is read where it is for at most so many tiles of rows (docs/decisions/0014), or for a batch where its rows are at most so many
-#: bytes apart: farther, its panels fall into few sets of the cache (0033).
+#: B is read where it is for at most so many tiles of rows (docs/decisions/0014), or for a batch where its rows are at most so
+#: many bytes apart: farther, its panels fall into few sets of the cache (0033).
 IN_PLACE_TILES, IN_PLACE_STRIDE = 4, 2048
 #: Before longer sums the lines of C that they go to are asked for.
 PREFETCHED_DEPTH = 64
@@ -67,14 +67,15 @@ PREFETCHED_DEPTH = 64
 LONG_DEPTH, SMALL_PRODUCT = 512, 16384
 NO_PATCHES = Patches(*(0,) * len(Patches._fields))
 
-#: Elements of the working memory of one thread: the panels of A, one line, then the panels of B.
-LINE = (BLOCK_ROWS + TILE_ROWS) * A_STRIDE
-PANELS_B = LINE + BLOCK_ROWS + 4 * MAX_LANES + TILE_ROWS
+#: Elements of the working memory of one thread beside the panels: a line, for a column of A.
+LINE = ((BLOCK_ROWS + TILE_ROWS) // MAX_LANES + 5) * MAX_LANES
 
 
-def working_elements(n: int, k: int) -> int:
-    """Return how many elements of memory a thread needs for products of `n` columns and depth `k`."""
-    return PANELS_B + panel_elements(min(n, BLOCK_COLUMNS), min(k, BLOCK_DEPTH))
+def working_elements(m: int, n: int, k: int) -> int:
+    """Return how many elements of memory a thread needs for products of `m` rows, `n` columns and depth `k`: a line, the panels
+    of A, the panels of B.
+    """
+    return LINE + (min(m, BLOCK_ROWS) + TILE_ROWS) * A_STRIDE + panel_elements(min(n, BLOCK_COLUMNS), min(k, BLOCK_DEPTH))
 
 
 @kernel
@@ -239,8 +240,9 @@ def product(
     a, a_end = pointer_like(alpha, a_address), pointer_like(alpha, a_end_address)
     b, b_end = pointer_like(alpha, b_address), pointer_like(alpha, b_end_address)
     c, bias = pointer_like(alpha, c_address), pointer_like(alpha, bias_address)
-    work = pointer_like(alpha, work_address)
-    line, b_panels = offset(work, LINE), offset(work, PANELS_B)
+    line = pointer_like(alpha, work_address)
+    panels = offset(line, LINE)
+    b_panels = offset(panels, (min(i_end - i_begin, BLOCK_ROWS) + TILE_ROWS) * A_STRIDE)
     lanes, has_bias = lanes_of(c), bias_address != 0
     by_columns = kind == PATCHES_TRANSPOSED or (kind == STRIDED and a_row_stride == 1 and a_column_stride != 1)
     packed_form, packed_step = (BY_COLUMNS, TILE_ROWS) if by_columns else (PACKED_ROWS, A_STRIDE)
@@ -277,22 +279,22 @@ def product(
                     whole = rows if over or rest == THIRD_ROWS or rest == TWO_THIRDS_ROWS else rows - rest
                     call_multiply_block(
                         here_form, offset(a, i * a_row_stride + k * a_column_stride), here_step, TILE_ROWS * a_row_stride,
-                        b_here, b_row_stride, in_place, b_panels, target, c_stride, whole, i_end - i, columns, depth, alpha, now,
-                        offset(bias, j), has_bias, activation, last,
+                        b_here, b_row_stride, in_place, b_panels, target, c_stride, whole, i_end - i, columns, depth, alpha,
+                        now, offset(bias, j), has_bias, activation, last,
                     )  # fmt: skip
                 if whole < rows:
                     if kind == PATCHES:
-                        pack_patches(p, a, a_end, i, rows, k, depth, work)
+                        pack_patches(p, a, a_end, i, rows, k, depth, panels)
                     elif kind == PATCHES_TRANSPOSED:
-                        pack_patches_transposed(p, a, a_end, i, rows, k, depth, work, line)
+                        pack_patches_transposed(p, a, a_end, i, rows, k, depth, panels, line)
                     elif by_columns:
-                        pack_columns(a, a_column_stride, i + whole, rows - whole, k, depth, work, line)
+                        pack_columns(a, a_column_stride, i + whole, rows - whole, k, depth, panels, line)
                     else:
-                        pack_rows(a, a_row_stride, a_column_stride, i + whole, rows - whole, k, depth, work)
+                        pack_rows(a, a_row_stride, a_column_stride, i + whole, rows - whole, k, depth, panels)
                     call_multiply_block(
-                        packed_form, work, packed_step, TILE_ROWS * A_STRIDE, b_here, b_row_stride, in_place, b_panels,
-                        offset(target, whole * c_stride), c_stride, rows - whole, i_end - i - whole, columns, depth, alpha, now,
-                        offset(bias, j), has_bias, activation, last,
+                        packed_form, panels, packed_step, TILE_ROWS * A_STRIDE, b_here, b_row_stride, in_place, b_panels,
+                        offset(target, whole * c_stride), c_stride, rows - whole, i_end - i - whole, columns, depth,
+                        alpha, now, offset(bias, j), has_bias, activation, last,
                     )  # fmt: skip
                 i += BLOCK_ROWS
             k += depth

@@ -33,8 +33,8 @@ TWO_THIRDS_ROWS = 2 * THIRD_ROWS
 class Target(NamedTuple):
     """What becomes of a tile.
 
-    `rows` of it are there (PART and ALL), and `head` lanes of its last vector. A `floor` of 0 is ReLU, of NaN nothing. Where there
-    is no bias, `bias` points to something that may be read.
+    `rows` of it are there (PART and ALL), and `head` lanes of its last vector. A `floor` of 0 is ReLU, of NaN nothing. Where
+    there is no bias, `bias` points to something that may be read.
     """
 
     mode: int

@@ -85,8 +85,8 @@ def scatter_images(n0, n1, work_address, number, s, dy_address, w_address, dx_ad
             rows = min(BLOCK_ROWS, i_end - i)
             pack_rows(offset(dy, group * n_out), s.out_c, 1, i, rows, 0, n_out, panels)
             call_multiply_block(
-                PACKED_ROWS, panels, A_STRIDE, TILE_ROWS * A_STRIDE, b_panels, 0, 0, b_panels, taps, columns, rows, rows, columns, n_out,
-                one, zero, taps, False, 0, True,
+                PACKED_ROWS, panels, A_STRIDE, TILE_ROWS * A_STRIDE, b_panels, 0, 0, b_panels, taps, columns, rows,
+                rows, columns, n_out, one, zero, taps, False, 0, True,
             )  # fmt: skip
             for r in range(rows):
                 scatter_pixel(s, image, oh, ow, offset(taps, r * columns), dx, group, end)

@@ -56,7 +56,7 @@ def gemm(a, b, out, alpha, beta, bias, activation) -> Task:
     operands = (
         product.STRIDED, address_of(a), 0, a_row, a_column, address_of(b), b_end, b_row, b_column, n, product.NO_PATCHES,
     )  # fmt: skip
-    return Task(product.whole_product, (m, k, *target, *operands), size * product.working_elements(n, k), keeps)
+    return Task(product.whole_product, (m, k, *target, *operands), size * product.working_elements(m, n, k), keeps)
 
 
 # -- convolutions ---------------------------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ def conv2d(x, w, bias, out, geometry, activation) -> Task:
         return Task(convolution.forward_directly, arguments, size * direct.forward_elements(s), keeps)
     p = convolution.patches_of_input(geometry)
     operands = address_of(x), end_of(x), address_of(w), end_of(w), *addresses, code
-    packed = product.working_elements(s.out_c // s.groups, s.kernel_h * s.kernel_w * (s.in_c // s.groups))
+    packed = product.working_elements(product.BLOCK_ROWS, s.out_c // s.groups, s.kernel_h * s.kernel_w * (s.in_c // s.groups))
     if winograd.prefers_winograd(s, VECTOR_BYTES // size):
         g = winograd.forward_of(s)
         n = max(g.filter_elements + g.forward_elements, packed)
@@ -88,7 +88,7 @@ def conv2d_backward_input(dy, w, out, geometry) -> Task:
     p = convolution.patches_of_output(geometry)
     operands = address_of(dy), end_of(dy), address_of(w), address_of(out)
     depth = s.kernel_h * s.kernel_w * (s.out_c // s.groups)
-    packed = product.working_elements(s.in_c // s.groups, depth) + w.size + VECTOR_BYTES
+    packed = product.working_elements(product.BLOCK_ROWS, s.in_c // s.groups, depth) + w.size + VECTOR_BYTES
     if winograd.prefers_winograd(s, VECTOR_BYTES // size):
         g = winograd.backward_of(s)
         n = max(g.filter_elements + max(g.forward_elements, w.size), packed)
@@ -107,7 +107,7 @@ def conv2d_backward_weight(dy, x, out, geometry) -> Task:
         return Task(convolution.weights_directly, arguments, size * (sums + direct.weight_elements(s)) + 64, keeps)
     p = convolution.patches_of_input(geometry)
     operands = address_of(x), end_of(x), address_of(dy), end_of(dy), address_of(out)
-    packed = product.working_elements(s.out_c // s.groups, s.batch * s.out_h * s.out_w)
+    packed = product.working_elements(product.BLOCK_ROWS, s.out_c // s.groups, s.batch * s.out_h * s.out_w)
     if winograd.prefers_winograd(s, VECTOR_BYTES // size):
         g = winograd.forward_of(s)
         n = max(g.filter_elements + g.gradient_elements, packed)
