@@ -158,7 +158,7 @@ def prefetch(typingctx, pointer, n):
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         begin, lines = builder.bitcast(arguments[0], byte), builder.mul(arguments[1], word(size))
         with cgutils.for_range_slice(builder, word(0), lines, word(64), word) as (at, _):
-            builder.call(function, [builder.gep(begin, [at]), number(1), number(2), number(1)])
+            builder.call(function, [builder.gep(begin, [at]), number(0), number(2), number(1)])
         return context.get_dummy_value()
 
     return types.void(pointer, types.intp), codegen

@@ -22,7 +22,7 @@ from kernels.numba_backend.memory import (
     store,
 )
 from kernels.numba_backend.tile import A_STRIDE
-from kernels.numba_backend.vector import transpose_whole
+from kernels.numba_backend.vector import HAS_MASKS, transpose_whole, vector_load_head, vector_store_head
 
 #: Elements of float32 in a vector: more than those of float64, so that one size of buffers serves both.
 MAX_LANES = VECTOR_BYTES // 4
@@ -59,6 +59,9 @@ def copy_run(target, source, n):
     while i + lanes <= n:
         copy_vector(offset(target, i), offset(source, i))
         i += lanes
+    if HAS_MASKS and i < n:
+        vector_store_head(offset(target, i), vector_load_head(offset(source, i), n - i), n - i)
+        return
     while i < n:
         store(target, i, load(source, i))
         i += 1
@@ -184,12 +187,16 @@ def pack_patches_transposed(p, image, end, i0, rows, k0, depth, panels, line):
 
 @kernel
 def spread_column(line, rows, k, panels):
-    """Panels by columns: element i of the line goes to row i % TILE_ROWS of panel i // TILE_ROWS."""
+    """Panels by columns: element i of the line goes to row i % TILE_ROWS of panel i // TILE_ROWS.
+
+    In whole vectors, for ascending k: what is too many is overwritten by the next, or falls into the gap behind a panel.
+    """
+    lanes = lanes_of(line)
     i = 0
     while i < rows:
         target = offset(panels, i * A_STRIDE + k * TILE_ROWS)
-        for r in range(TILE_ROWS):
-            store(target, r, load(line, i + r))
+        for r in range(0, TILE_ROWS, lanes):
+            copy_vector(offset(target, r), offset(line, i + r))
         i += TILE_ROWS
 
 
@@ -211,9 +218,13 @@ def pack_rows(a, row_stride, column_stride, i0, rows, k0, depth, panels):
 @kernel
 def pack_columns(a, column_stride, i0, rows, k0, depth, panels, line):
     """Rows of a matrix that is stored transposed, by columns."""
+    # vectors that begin in one of the first panels end before the next column of A does
+    direct = max(0, rows - TILE_ROWS - lanes_of(a)) // TILE_ROWS * TILE_ROWS
     for k in range(depth):
-        copy_run(line, offset(a, i0 + (k0 + k) * column_stride), rows)
-        spread_column(line, rows, k, panels)
+        source = offset(a, i0 + (k0 + k) * column_stride)
+        spread_column(source, direct, k, panels)
+        copy_run(line, offset(source, direct), rows - direct)
+        spread_column(line, rows - direct, k, offset(panels, direct * A_STRIDE))
 
 
 def panel_elements(columns: int, depth: int) -> int:

@@ -276,7 +276,7 @@ def product(
                 target, whole = offset(c, i * c_stride + j), 0
                 if a_in_place:
                     rest = rows % TILE_ROWS  # a tile of fewer rows that are all there reads nothing else
-                    whole = rows if over or rest == THIRD_ROWS or rest == TWO_THIRDS_ROWS else rows - rest
+                    whole = rows if over or rest in (THIRD_ROWS, TWO_THIRDS_ROWS) else rows - rest
                     call_multiply_block(
                         here_form, offset(a, i * a_row_stride + k * a_column_stride), here_step, TILE_ROWS * a_row_stride,
                         b_here, b_row_stride, in_place, b_panels, target, c_stride, whole, i_end - i, columns, depth, alpha,

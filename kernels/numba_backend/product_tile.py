@@ -163,6 +163,10 @@ row_tile_1, row_tile_2, row_tile_4, row_tile_8 = (
 rows_tile_1, rows_tile_4, rows_tile_8 = (_make(f"rows_tile_{v}", v, rows=2, masked=True) for v in (1, 4, 8))
 
 
+#: Columns that are read along at once.
+DOTS = 8
+
+
 def _sums(builder, vectors: list):
     """Emit one vector of the sums of as many vectors as it has lanes: neighbours are added, halves put side by side."""
     lanes, lane = len(vectors), ir.IntType(32)
@@ -188,7 +192,7 @@ def dots(typingctx, depth, a, b, b_column, c, target):
             columns.append(builder.gep(columns[-1], [builder.select(there, step, word(0))]))
         sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * lanes)) for _ in columns]
 
-        def add(k, mask):
+        def add(k, mask, some):
             def read(place):
                 place = builder.gep(place, [k])
                 if mask is not None:
@@ -196,16 +200,18 @@ def dots(typingctx, depth, a, b, b_column, c, target):
                 return builder.load(builder.bitcast(place, vector.as_pointer()), align=align)
 
             values = read(a_at)
-            for column, total in zip(columns, sums, strict=True):
+            for column, total in some:
                 product = builder.fmul(values, read(column), flags=CONTRACT)
                 builder.store(builder.fadd(builder.load(total), product, flags=CONTRACT), total)
 
         rest = builder.and_(n, word(lanes - 1))
-        whole = builder.sub(n, rest)
-        with cgutils.for_range_slice(builder, word(0), whole, word(lanes), word) as (k, _):
-            add(k, None)
-        with builder.if_then(builder.icmp_signed("!=", rest, word(0))):
-            add(whole, head_mask(builder, rest, lanes))
+        whole, left = builder.sub(n, rest), head_mask(builder, rest, lanes)
+        pairs = list(zip(columns, sums, strict=True))
+        for some in (pairs[:DOTS], pairs[DOTS:]):
+            with cgutils.for_range_slice(builder, word(0), whole, word(lanes), word) as (k, _):
+                add(k, None, some)
+            with builder.if_then(builder.icmp_signed("!=", rest, word(0))):
+                add(whole, left, some)
         total = _sums(builder, [builder.load(place) for place in sums])
         _finish(builder, [total], [[c_at]], fields, n_vectors=1, align=align, modes=(PART, ALL))
         return context.get_dummy_value()

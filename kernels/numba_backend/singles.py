@@ -18,6 +18,7 @@ from kernels.numba_backend import (
     scatter,
     skinny,
     training,
+    turned,
     winograd,
 )
 from kernels.numba_backend.calls import OUT_OF_RANGE, SUCCESS, Task, address_of, end_of
@@ -52,6 +53,11 @@ def gemm(a, b, out, alpha, beta, bias, activation) -> Task:
         operands = address_of(b), b_column, b_row, address_of(a), a_column, a_row
         target = address_of(out), m, alpha, beta, 0, code
         return Task(skinny.skinny_product, (1, m, k, *target, *operands), 0, keeps)
+    plain = beta == 0 and bias is None and activation is None
+    if plain and turned.prefers_turned(m, n, a_row, a_column, size):
+        operands = address_of(a), a_column, address_of(b), b_row, b_column, product.NO_PATCHES
+        arguments = m, n, k, address_of(out), n, alpha, *operands
+        return Task(turned.turned_product, arguments, size * turned.turned_elements(m, n, k), keeps)
     b_end = address_of(b) + (max(0, (k - 1) * b_row) + n) * size
     operands = (
         product.STRIDED, address_of(a), 0, a_row, a_column, address_of(b), b_end, b_row, b_column, n, product.NO_PATCHES,

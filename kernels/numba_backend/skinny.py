@@ -123,25 +123,39 @@ def outer_product(
     """One column times one row: each element is written once, and nothing is added up."""
     a, b, c = pointer_like(alpha, a_address), pointer_like(alpha, b_address), pointer_like(alpha, c_address)
     bias, lanes, zero = pointer_like(alpha, bias_address), lanes_of(c), like(alpha, 0.0)
-    for i in range(m):
-        row, factor = offset(c, i * c_stride), load(a, i * a_row_stride)
+    whole, rest, has_bias = n // lanes * lanes, n % lanes, bias_address != 0
+    end, factors = vector_load_head(offset(b, whole), rest), vector_of(alpha)
+    # Up to which row vectors are written whole where the row ends: what is too many falls into the next rows, written next.
+    whole_to = m - (whole + lanes - 1) // n if beta == zero and c_stride == n else 0
+    i = 0
+    if whole == 0 and not has_bias and activation == 0:
+        while i < whole_to:
+            vector_store(offset(c, i * c_stride), factors * (vector_of(load(a, i * a_row_stride)) * end))
+            i += 1
+    while i < m:
+        row, factor = offset(c, i * c_stride), vector_of(load(a, i * a_row_stride))
         j = 0
-        while j + lanes <= n:
-            value = vector_of(alpha) * (vector_of(factor) * vector_load(offset(b, j)))
+        while j < whole:
+            value = factors * (factor * vector_load(offset(b, j)))
             if beta != zero:
                 value = value + vector_of(beta) * vector_load(offset(row, j))
-            if bias_address != 0:
+            if has_bias:
                 value = value + vector_load(offset(bias, j))
             vector_store(offset(row, j), value)
             j += lanes
-        if j < n:
-            value = vector_of(alpha) * (vector_of(factor) * vector_load_head(offset(b, j), n - j))
+        if rest > 0:
+            value = factors * (factor * end)
             if beta != zero:
-                value = value + vector_of(beta) * vector_load_head(offset(row, j), n - j)
-            if bias_address != 0:
-                value = value + vector_load_head(offset(bias, j), n - j)
-            vector_store_head(offset(row, j), value, n - j)
-        activate(activation, row, row, n)
+                value = value + vector_of(beta) * vector_load_head(offset(row, j), rest)
+            if has_bias:
+                value = value + vector_load_head(offset(bias, j), rest)
+            if i < whole_to:
+                vector_store(offset(row, j), value)
+            else:
+                vector_store_head(offset(row, j), value, rest)
+        if activation > 0:
+            activate(activation, row, row, n)
+        i += 1
     return 0
 
 

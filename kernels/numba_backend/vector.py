@@ -14,7 +14,10 @@ from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.extending import intrinsic, overload, register_model
 
-from kernels.numba_backend.memory import CONTRACT, lanes_of_type
+from kernels.numba_backend.memory import CONTRACT, VECTOR_BYTES, lanes_of_type
+
+#: With AVX-512 a mask costs nothing; before, writing by a mask takes as long as writing many numbers one by one.
+HAS_MASKS = VECTOR_BYTES == 64
 
 
 class Vector(types.Type):
