@@ -6,12 +6,14 @@
     vector.py          a register full of numbers as a value, with arithmetic
     tile.py            register tiles: sums of products that stay in registers
     pack.py            matrices and image patches -> panels
-    product.py         blocking around the tile; skinny.py has products of few rows
+    product_tile.py    register tiles of products, that write C themselves
+    product.py         blocking around them; skinny.py has products of few rows, turned.py of few columns
     direct.py  planar.py  scatter.py  winograd.py    the ways a convolution goes beside packing
     convolution.py     all ways of a convolution, each as one function on one thread
     pooling.py  elementwise.py  training.py          single passes over memory
     embedding.py       means of rows of a table
     separate.py        calls between compiled functions by address
+    entrance.py        Python's way into a bound call
     calls.py           tasks: compiled functions with their arguments; bound, and as programs
     singles.py         each kernel on one thread, as a task
     parallel.py        threads: parts of the work on a pool of Python threads, without the interpreter's lock

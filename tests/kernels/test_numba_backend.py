@@ -36,6 +36,7 @@ from kernels.numba_backend import (
     skinny,
     tile,
     training,
+    turned,
     winograd,
 )  # fmt: skip
 from kernels.spec import SPECS
@@ -47,6 +48,7 @@ KERNELS = [spec.name for spec in SPECS]
 #: Every function that Python calls, or that is called by address: one compiled version per dtype, whatever the arrays are like.
 ENTRIES = (
     product.product, product.finish, product.whole_product, skinny.skinny_product, product.without_depth,
+    skinny.outer_product, turned.turned_product,
     convolution.transpose_filters, convolution.forward_directly, convolution.forward_planar, convolution.forward_packed,
     convolution.forward_winograd, convolution.input_scattered, convolution.input_packed, convolution.input_winograd,
     convolution.weights_directly, convolution.weights_planar, convolution.weights_packed, convolution.weights_winograd,
