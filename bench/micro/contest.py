@@ -30,8 +30,9 @@ MIN_ROUNDS, MAX_ROUNDS = 5, 50
 #: From so many calls in a row on, most of them find their data where the one before has left them.
 WARM_LOOPS = 4
 #: Threads spin after their work in case there is more: OpenMP's for about a millisecond (PyTorch brings an OpenMP of its own),
-#: OpenBLAS's for 2**26 cycles, some 20 ms. One contestant's spinning must not cost the next one a core.
-REST_S = 25e-3
+#: ONNX Runtime's and OpenBLAS's for 50 ms and more. One contestant's spinning must not cost the next one a core: a contest
+#: waits until less than a tenth of such a time was spent computing.
+REST_S, LONGEST_REST_S = 5e-3, 1.0
 #: How long a contestant's threads run before the clock does: until then, those that had slept may share a core.
 WAKE_S = 10e-3
 MOST_RESTS = 12
@@ -137,6 +138,16 @@ def _round(call: Callable[[], Any], loops: int) -> float:
     return (time.perf_counter() - start) / loops
 
 
+def rest() -> None:
+    """Wait until no thread of this process computes."""
+    end = time.perf_counter() + LONGEST_REST_S
+    while time.perf_counter() < end:
+        before = time.process_time()
+        time.sleep(REST_S)
+        if time.process_time() - before < REST_S / 10:
+            return
+
+
 def _wake(call: Callable[[], Any]) -> None:
     end = time.perf_counter() + WAKE_S
     while time.perf_counter() < end:
@@ -145,7 +156,7 @@ def _wake(call: Callable[[], Any]) -> None:
 
 def interleave(
     contestants: Mapping[str, Callable[[], Any]], *, budget_s: float = 0.1, few_rounds: Sequence[str] = (),
-    rest: bool = False,
+    threaded: bool = False, in_a_row: bool = False,
 ) -> dict[str, Timing]:  # fmt: skip
     """Time the contestants in turn, a round of each, until each has used up its budget.
 
@@ -156,8 +167,11 @@ def interleave(
         For each contestant, warm-up not counted. At least `MIN_ROUNDS` are run all the same.
     few_rounds : sequence of str
         Those of which 2 rounds are enough, however slow they are.
-    rest : bool
+    threaded : bool
         Let the threads of one contestant come to rest before the next one runs, and wake its own outside the clock.
+    in_a_row : bool
+        Time calls as they come after one of their own: each round begins with one outside the clock. The steps of a training
+        find in the caches what the step before has left there, not what another library has.
 
     Examples
     --------
@@ -171,7 +185,7 @@ def interleave(
         call_s = min(_round(call, 1), _round(call, 1))
         loops, plans[name] = _rounds(call_s, budget_s, least=2 if name in few_rounds else MIN_ROUNDS)
         timings[name] = Timing(loops)
-    if rest:
+    if threaded:
         plans = {name: min(rounds, MOST_RESTS) for name, rounds in plans.items()}
     names = list(contestants)
     was_collecting = gc.isenabled()
@@ -181,9 +195,11 @@ def interleave(
             first = turn % len(names)  # nobody always runs after the same neighbour
             for name in names[first:] + names[:first]:
                 if turn < plans[name]:
-                    if rest:
-                        time.sleep(REST_S)
+                    if threaded:
+                        rest()
                         _wake(contestants[name])
+                    elif in_a_row:
+                        _round(contestants[name], 1)
                     timings[name].values_s.append(_round(contestants[name], timings[name].loops))
     finally:
         if was_collecting:
@@ -270,7 +286,7 @@ def hold(
         race, checks[name] = _enter(peer, contest, expected, allowed, seed)
         if race is not None:
             racers[name] = race
-    timings = interleave(racers, budget_s=budget_s, few_rounds=("reference",), rest=n_threads > 1)
+    timings = interleave(racers, budget_s=budget_s, few_rounds=("reference",), threaded=n_threads > 1)
     work = next(iter(prepared.values()), None)  # every contestant does the same work
     results = {}
     for name, found in checks.items():

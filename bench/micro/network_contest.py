@@ -76,7 +76,8 @@ def hold_networks(contest: NetworkContest, names: list[str], *, budget_s: float)
     racers: dict[str, Any] = dict(calls)
     if first != "reference":
         racers[AGAIN] = networks.prepare(contest.task, contest.setting, first)
-    timings = interleave(racers, budget_s=budget_s, few_rounds=("reference",), rest=contest.setting.n_threads > 1)
+    threaded = contest.setting.n_threads > 1
+    timings = interleave(racers, budget_s=budget_s, few_rounds=("reference",), threaded=threaded, in_a_row=True)
     shapes = "x".join(map(str, contest.setting.data()[0].shape))
     for name in calls:
         aa_ratio = timings[AGAIN].median_s / timings[name].median_s if AGAIN in racers and name == first else None

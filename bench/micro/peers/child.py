@@ -67,12 +67,12 @@ def child(peer: str) -> Child:
 
 def main(peer_name: str) -> None:
     """Obey orders until there are no more."""
-    from bench.micro.contest import check_race
+    from bench.micro.contest import check_race, rest
     from bench.micro.peers import peers
     from kernels.cases import find
     from kernels.threads import set_threads
 
-    peer, race = peers()[peer_name], None
+    peer, race, n_threads = peers()[peer_name], None, 1
     for line in sys.stdin:
         order = json.loads(line)
         if "loops" in order:
@@ -81,10 +81,13 @@ def main(peer_name: str) -> None:
             for _ in steps:
                 race()
             answer = {"seconds": time.perf_counter() - start}
+            if n_threads > 1:
+                rest()
         else:
-            set_threads(order["n_threads"])
+            n_threads = order["n_threads"]
+            set_threads(n_threads)
             case = find(order["kernel"], order["case"])
-            race, first_call_s, wrong = check_race(peer, case, order["dtype"], order["n_threads"])
+            race, first_call_s, wrong = check_race(peer, case, order["dtype"], n_threads)
             answer = {"wrong": wrong, "first_call_s": first_call_s}
         print(json.dumps(answer), flush=True)
 
