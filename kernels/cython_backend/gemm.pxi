@@ -10,7 +10,7 @@
 # Legend: i rows 0..m, j columns 0..n, k depth.
 
 cdef enum:
-    BLOCK_ROWS = 240       # a multiple of every TILE_ROWS: 240 * 400 floats = 384 KB, in the second-level cache
+    BLOCK_ROWS = 144       # a multiple of every TILE_ROWS: 144 * 528 floats = 297 KB, in the second-level cache
     BLOCK_COLUMNS = 1024
     SLOT_A = 0
     SLOT_B = 1
@@ -18,7 +18,8 @@ cdef enum:
     SLOT_FILTERS = 3
     IN_PLACE_COLUMNS = 4 * TILE_COLUMNS
     IN_PLACE_TILES = 4
-    IN_PLACE_STRIDE = 2048 # bytes between two rows of B: where they are farther apart, its panels fall into few sets of the cache
+    IN_PLACE_STRIDE = 512  # bytes between two rows of B: where they are farther apart, its panels fall into few sets of the cache
+    IN_PLACE_BYTES = 1 << 20
     PREFETCHED_DEPTH = 64
     LONG_DEPTH = 512
     SMALL_PRODUCT = 16384
@@ -198,10 +199,13 @@ cdef bint reads_a_in_place(const Product* p) noexcept nogil:
 
 
 cdef bint reads_b_in_place(const Product* p, Py_ssize_t rows) noexcept nogil:
+    cdef Py_ssize_t stride = p.b.row_stride * sizeof(real)
     if p.b.kind != STRIDED or p.b.column_stride != 1:
         return False
-    if p.b.row_stride * sizeof(real) <= IN_PLACE_STRIDE and rows <= 11 * TILE_ROWS:  # a batch of 128
-        return True
+    if rows <= 11 * TILE_ROWS:  # a batch of 128
+        # Twice as far apart is no loss where all of B stays in the second-level cache.
+        if stride <= IN_PLACE_STRIDE or (stride <= 2 * IN_PLACE_STRIDE and p.k * stride <= IN_PLACE_BYTES):
+            return True
     return rows <= IN_PLACE_TILES * TILE_ROWS or p.b.row_stride <= TILE_COLUMNS
 
 
@@ -220,10 +224,12 @@ cdef Py_ssize_t readable_depth(const Product* p) noexcept nogil:
 cdef int multiply(const Product* p, Py_ssize_t i_begin, Py_ssize_t i_end, Py_ssize_t k_begin,
                   Py_ssize_t k_end) noexcept nogil:
     # Rows i_begin..i_end of C, of depth k_begin..k_end, on this thread. Returns -1 where there is no memory for the panels.
-    # The depth is cut into equal parts, so that the last one is not a short one that pays for a whole pass over C.
+    # Depth and rows are cut into equal parts, so that no short one at the end pays for a whole pass over C or B.
     cdef Py_ssize_t parts = (k_end - k_begin + BLOCK_DEPTH - 1) // BLOCK_DEPTH
     cdef Py_ssize_t depth_max = (k_end - k_begin + parts - 1) // parts, columns_max = min(p.n, BLOCK_COLUMNS)
-    cdef Py_ssize_t rows_max = min(i_end - i_begin + TILE_ROWS, BLOCK_ROWS + TILE_ROWS)
+    cdef Py_ssize_t blocks = max(1, (i_end - i_begin + BLOCK_ROWS - 1) // BLOCK_ROWS)
+    cdef Py_ssize_t block_rows = ((i_end - i_begin + blocks - 1) // blocks + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS
+    cdef Py_ssize_t rows_max = block_rows + TILE_ROWS
     cdef size_t a_count = rows_max * A_STRIDE, b_count = (columns_max + TILE_COLUMNS) * depth_max
     cdef real* a_panels = <real*>workspace(SLOT_A, (a_count + rows_max + 4 * LANES) * sizeof(real))
     cdef real* b_panels = <real*>workspace(SLOT_B, b_count * sizeof(real))
@@ -249,7 +255,7 @@ cdef int multiply(const Product* p, Py_ssize_t i_begin, Py_ssize_t i_end, Py_ssi
             pack_b(&p.b, j + packed_from, columns - packed_from, k, depth, b_panels)
             i = i_begin
             while i < i_end:
-                rows = min(BLOCK_ROWS, i_end - i)
+                rows = min(block_rows, i_end - i)
                 whole = 0
                 if a_in_place:
                     whole = rows if over else rows // TILE_ROWS * TILE_ROWS
@@ -262,7 +268,7 @@ cdef int multiply(const Product* p, Py_ssize_t i_begin, Py_ssize_t i_end, Py_ssi
                     pack_a(&p.a, i + whole, rows - whole, k, depth, a_panels, a_panels + a_count)
                     multiply_rows(p, &packed, b_panels, packed_from, i + whole, rows - whole, i_end, j, columns, k, depth, beta,
                                   last)
-                i += BLOCK_ROWS
+                i += block_rows
             k += depth
         j += BLOCK_COLUMNS
     return 0

@@ -11,7 +11,7 @@
 #
 # Legend: i row of the tile, k depth, j column.
 cdef enum:
-    BLOCK_DEPTH = 384                  # k of one panel
+    BLOCK_DEPTH = 512                  # k of one panel
     A_STRIDE = BLOCK_DEPTH + LANES     # not a power of two: the rows of a panel fall into different cache sets
     TILE_COLUMNS = 2 * LANES
     HALF_LANES = LANES // 2
