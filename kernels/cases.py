@@ -85,6 +85,8 @@ _PRESET_TEXTS = {
     "L": ((256, 250, 100_000, 100), (256, 250, 100_000, 300)),
 }
 #: Square matrix products of each preset.
+#: What the names of square products begin with.
+SQUARE = "square_"
 _PRESET_SQUARES = {"S": (64, 128), "M": (256, 384, 512, 768, 1024, 1536, 2048), "L": (4096,)}
 
 
@@ -322,7 +324,7 @@ def _optimizer_cases(name: str, shape: tuple[int, ...]):
 def _preset(preset: str) -> dict[str, tuple[Case, ...]]:
     found: dict[tuple[str, str], Case] = {}
     for n in _PRESET_SQUARES[preset]:
-        found["gemm", f"square_{n}"] = Case("gemm", f"square_{n}", gemm_build(n, n, n))
+        found["gemm", f"{SQUARE}{n}"] = Case("gemm", f"{SQUARE}{n}", gemm_build(n, n, n))
     if preset == "M":
         for name, m, k, n, transposed in _TALL:
             build = gemm_build(m, k, n, transpose_a="a" in transposed, transpose_b="b" in transposed)

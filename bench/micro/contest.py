@@ -20,7 +20,7 @@ from bench.micro.peers import child as children
 from bench.micro.peers.child import Child
 from bench.profiling.recorder import OUTPUTS, describe_shapes, flops_of
 from kernels import Kernels, load
-from kernels.cases import Case
+from kernels.cases import SQUARE, Case
 from kernels.spec import BY_NAME, KernelSpec
 from kernels.validation import allowances, compare, outputs
 
@@ -38,6 +38,8 @@ WAKE_S = 10e-3
 MOST_RESTS = 12
 #: The second contestant of the fastest backend.
 AGAIN = "again"
+#: Nothing but multiply-adds, as many as a square product takes: what the machine can do at that moment, on the same clock.
+FMA_LOOP = "FMA loop"
 
 
 @dataclass
@@ -229,6 +231,8 @@ class Result:
 
     Attributes
     ----------
+    of_fma_loop : float, optional
+        Of square products: how long the machine's multiply-adds alone took, timed in turn, over this call's time.
     resident_bytes : int
         What passes through the caches between two timings: the call's own bytes, or those of all contestants.
     aa_ratio : float, optional
@@ -244,6 +248,7 @@ class Result:
     timing: Timing | None = None
     aa_ratio: float | None = None
     resident_bytes: int = 0
+    of_fma_loop: float | None = None
 
 
 def hold(
@@ -286,6 +291,8 @@ def hold(
         race, checks[name] = _enter(peer, contest, expected, allowed, seed)
         if race is not None:
             racers[name] = race
+    if case.kernel == "gemm" and case.name.startswith(SQUARE) and prepared:
+        racers |= _fma_loop(next(iter(prepared.values())).flops, dtype, n_threads)
     timings = interleave(racers, budget_s=budget_s, few_rounds=("reference",), threaded=n_threads > 1)
     work = next(iter(prepared.values()), None)  # every contestant does the same work
     results = {}
@@ -295,11 +302,24 @@ def hold(
             again = AGAIN in racers and name == right[0]
             aa_ratio = timings[AGAIN].median_s / timings[name].median_s if again else None
             warm = timings[name].loops >= WARM_LOOPS
+            of_fma_loop = timings[FMA_LOOP].median_s / timings[name].median_s if FMA_LOOP in racers else None
             results[name] = Result(
                 name, None, found.first_call_s, work.shapes, work.flops, work.n_bytes, timings[name], aa_ratio,
-                work.n_bytes * (1 if warm else len(racers)),
+                work.n_bytes * (1 if warm else len(racers)), of_fma_loop,
             )  # fmt: skip
     return results
+
+
+def _fma_loop(flops: int, dtype: str, n_threads: int) -> dict[str, Callable[[], Any]]:
+    """Return a contestant that makes about so many FLOPs and touches no memory; none where nothing was compiled."""
+    from kernels.cython_backend import loader
+
+    if not loader.available():
+        return {}
+    isa = loader.available()[0]  # the machine's best, whatever DEPTHBENCH_ISA makes the kernels use
+    steps = 100
+    steps = max(1, round(steps * flops / loader.fma_loop(dtype, steps, n_threads, isa)))
+    return {FMA_LOOP: partial(loader.fma_loop, dtype, steps, n_threads, isa)}
 
 
 # -- peers -------------------------------------------------------------------------------------------------------------

@@ -73,6 +73,8 @@ def report(benchmark, group: str, about: dict[str, Any], result: Result) -> None
     )
     if result.aa_ratio is not None:
         benchmark.extra_info["aa_ratio"] = result.aa_ratio
+    if result.of_fma_loop is not None:
+        benchmark.extra_info["of_fma_loop"] = result.of_fma_loop
     replay(benchmark, result.timing.values_s)
     if benchmark.enabled:
         assert benchmark.stats.stats.median == pytest.approx(statistics.median(result.timing.values_s))

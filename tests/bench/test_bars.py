@@ -7,8 +7,9 @@ import pytest
 from bench.micro.bars import Timed, summarize
 
 
-def case(kernel, name, threads=1, of_ceiling=None, bound=None, **seconds):
-    return Timed(kernel, name, "float32", threads, {k.replace("__", "-"): v for k, v in seconds.items()}, of_ceiling, bound)
+def case(kernel, name, threads=1, of_ceiling=None, bound=None, in_turn=None, **seconds):
+    seconds = {k.replace("__", "-"): v for k, v in seconds.items()}
+    return Timed(kernel, name, "float32", threads, seconds, of_ceiling, bound, in_turn)
 
 
 TRAINING = "training step: against the best PyTorch"
@@ -19,6 +20,8 @@ TRAINING = "training step: against the best PyTorch"
     [
         ([case("gemm", "square_512", of_ceiling=0.91, cython=1.0)], "GEMM, square: of the FMA ceiling", True, "91 % (512)"),
         ([case("gemm", "square_512", of_ceiling=0.89, cython=1.0)], "GEMM, square: of the FMA ceiling", False, "89 %"),
+        ([case("gemm", "square_512", in_turn=0.92, cython=1.0)], "GEMM, square: of the FMA rate", True, "92 % (512)"),
+        ([case("gemm", "square_512", in_turn=0.88, cython=1.0)], "GEMM, square: of the FMA rate", False, "88 %"),
         ([case("gemm", "square_512", cython=1.0, openblas=0.9)], "GEMM, square: against", False, "least 0.90x"),
         ([case("gemm", "square_512", cython=1.0, openblas=3.0, openblas__avx512=1.1)], "GEMM, square: against", True, "1.10x"),
         (

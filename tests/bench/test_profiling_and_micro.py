@@ -8,6 +8,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from typer.testing import CliRunner
 
 import kernels
 from bench.cli import app
-from bench.micro.contest import Contest, check, hold, interleave
+from bench.micro.contest import Contest, check, hold, interleave, rest
 from bench.profiling import roofline
 from bench.profiling.ceilings import Ceilings, Level, measure, usable_cores
 from bench.profiling.recorder import Recorder
@@ -181,6 +183,38 @@ def test_a_kernel_that_raises_is_wrong_and_the_others_go_on():
 
     expected = outputs(kernels.load("reference"), "relu", *CASE.make("float32"))
     assert "no relu today" in check(Wrong(boom), CASE, "float32", 1, expected).wrong
+
+
+def test_square_products_are_held_against_multiply_adds_timed_in_turn():
+    of_gemm = {c.name: c for c in cases("gemm", "S")}
+    backends = {"cython": kernels.load("cython")}
+    square = hold(Contest(of_gemm["square_128"], "float32", 1), backends, budget_s=0.01)["cython"]
+    assert 0.02 < square.of_fma_loop < 1.5, "no product is much faster than multiply-adds alone"
+    other = next(c for name, c in of_gemm.items() if not name.startswith("square_"))
+    assert hold(Contest(other, "float32", 1), backends, budget_s=0.001)["cython"].of_fma_loop is None
+
+
+def test_calls_in_a_row_begin_outside_the_clock():
+    calls = {True: [], False: []}
+    for in_a_row, made in calls.items():
+        slow = lambda made=made: made.append(time.sleep(1e-3))  # noqa: E731 - one call is a round
+        timings = interleave({"a": slow}, budget_s=8e-3, in_a_row=in_a_row)
+        rounds = len(timings["a"].values_s)
+        assert timings["a"].loops == 1 and len(made) == 3 + rounds * (2 if in_a_row else 1)
+
+
+def test_a_rest_lasts_as_long_as_a_thread_computes():
+    end = time.perf_counter() + 0.05
+
+    def spin():
+        while time.perf_counter() < end:
+            pass
+
+    thread = threading.Thread(target=spin)
+    thread.start()
+    rest()
+    assert time.perf_counter() > end
+    thread.join()
 
 
 def test_compiling_is_never_timed():
