@@ -14,10 +14,12 @@ Sources: Sutskever et al., "On the importance of initialization and momentum in 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from kernels import Kernels
+from kernels.api import Binding
 
 #: Below this the schedule "adaptive" stops.
 SMALLEST_RATE = 1e-6
@@ -39,6 +41,18 @@ class Optimizer:
         self.learning_rate = float(learning_rate_init)
         self._parts = (slice(0, n_weights), slice(n_weights, vector.size))
         self._whole = (slice(0, vector.size),)
+        self._bound: dict[tuple, tuple] = {}  # (part, kernels) -> what the call depends on, and the call
+
+    def __getstate__(self):  # a copy binds calls of its own
+        return {**self.__dict__, "_bound": {}}
+
+    def _call(self, kernels: Kernels, part: slice, settings: tuple, bind: Callable[[], Binding]) -> Binding:
+        """Return the bound call for a part of the parameters, bound anew where what it depends on has changed."""
+        bound, call = self._bound.get((part.start, kernels), ((None,) * len(settings), None))
+        if any(a is not b and (isinstance(b, np.ndarray) or a != b) for a, b in zip(bound, settings, strict=True)):
+            call = bind()
+            self._bound[part.start, kernels] = settings, call
+        return call
 
     def update(
         self, kernels: Kernels, vector: np.ndarray, gradient: np.ndarray, *, weight_decay: float = 0.0, n_threads=1
@@ -106,21 +120,15 @@ class SGD(Optimizer):
         self.nesterov = bool(nesterov)
         self.power_t = power_t
         self.velocity = np.zeros_like(vector)
-        self._bound: dict[tuple, tuple] = {}  # (part, kernels) -> what the call depends on, and the call
-
-    def __getstate__(self):  # a copy binds calls of its own
-        return {**self.__dict__, "_bound": {}}
 
     def _update(self, kernels, part, vector, gradient, weight_decay, n_threads):
-        key, settings = (part.start, kernels), (vector, gradient, weight_decay, n_threads, self.learning_rate)
-        bound, call = self._bound.get(key, ((None,) * len(settings), None))
-        if any(a is not b and (isinstance(b, np.ndarray) or a != b) for a, b in zip(bound, settings, strict=True)):
-            call = kernels.bind(
+        self._call(
+            kernels, part, (vector, gradient, weight_decay, n_threads, self.learning_rate),
+            lambda: kernels.bind(
                 "sgd_update", vector[part], gradient[part], self.velocity[part], learning_rate=self.learning_rate,
                 momentum=self.momentum, nesterov=self.nesterov, weight_decay=weight_decay, n_threads=n_threads,
-            )  # fmt: skip
-            self._bound[key] = settings, call
-        call()
+            ),
+        )()  # fmt: skip
 
     def state(self):
         return {"velocity": self.velocity}, {"learning_rate": self.learning_rate}
@@ -197,11 +205,17 @@ class Adam(Optimizer):
         super().update(kernels, vector, gradient, weight_decay=weight_decay, n_threads=n_threads)
 
     def _update(self, kernels, part, vector, gradient, weight_decay, n_threads):
-        kernels.adam_update(
-            vector[part], gradient[part], self.m[part], self.v[part], step=self.step, learning_rate=self._rate,
-            beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self._epsilon_of_step, weight_decay=weight_decay,
-            n_threads=n_threads,
+        numbers = {
+            "step": self.step, "learning_rate": self._rate, "epsilon": self._epsilon_of_step, "weight_decay": weight_decay,
+        }  # fmt: skip
+        call = self._call(
+            kernels, part, (vector, gradient, n_threads),
+            lambda: kernels.bind(
+                "adam_update", vector[part], gradient[part], self.m[part], self.v[part], beta_1=self.beta_1,
+                beta_2=self.beta_2, n_threads=n_threads, **numbers,
+            ),
         )  # fmt: skip
+        call.run_with(**numbers)
 
 
 class AdamW(Adam):

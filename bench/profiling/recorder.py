@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -108,13 +108,19 @@ class _RecordedBinding(Binding):
     __slots__ = ("_recorder",)
 
     def __init__(self, bound: Binding, recorder: Recorder):
-        super().__init__(bound.kernel, bound.arguments, bound.options, bound.result, bound.run)
+        super().__init__(bound.kernel, bound.arguments, bound.options, bound.result, bound.run, bound.plain)
         self._recorder = recorder
 
     def __call__(self) -> Any:
+        return self._recorded(self.run)
+
+    def run_with(self, **numbers: float) -> Any:
+        return self._recorded(partial(super().run_with, **numbers))
+
+    def _recorded(self, run: Callable[[], Any]) -> Any:
         recorder = self._recorder
         start = recorder._clock()
-        result = self.run()
+        result = run()
         end = recorder._clock()
         label = self.label or recorder._label
         recorder._raw.append((self.kernel, label, start, end, self.arguments, self.options, self.result))

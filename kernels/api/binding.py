@@ -17,6 +17,9 @@ from typing import Any
 
 import numpy as np
 
+#: Kernel -> its numbers that change from step to step, and their places among the backend's arguments.
+STEPPED = {"adam_update": {"step": 4, "learning_rate": 5, "epsilon": 8, "weight_decay": 9}}
+
 
 class Binding:
     """A call of a kernel with all its arguments, checked; call it to run it.
@@ -34,20 +37,49 @@ class Binding:
         Free for whoever records calls.
     run : callable
         The backend's part.
+    plain : (callable, tuple)
+        The backend's function and the checked arguments, for :meth:`run_with`.
     """
 
-    __slots__ = ("arguments", "kernel", "label", "options", "result", "run")
+    __slots__ = ("arguments", "kernel", "label", "options", "plain", "result", "run")
 
-    def __init__(self, kernel: str, arguments: tuple, options: dict[str, Any], result: Any, run: Callable[[], Any]):
+    def __init__(
+        self, kernel: str, arguments: tuple, options: dict[str, Any], result: Any, run: Callable[[], Any],
+        plain: tuple[Callable[..., Any], tuple],
+    ):  # fmt: skip
         self.kernel = kernel
         self.arguments = arguments
         self.options = options
         self.result = result
         self.run = run
+        self.plain = plain
         self.label = ""
 
     def __call__(self) -> Any:
         return self.run()
+
+    def run_with(self, **numbers: float) -> Any:
+        """Run the call once with other numbers: what changes from step to step, where the arrays stay.
+
+        Parameters
+        ----------
+        numbers
+            All of `STEPPED` for this kernel, by name. They are taken as they are: finite, and in their ranges.
+
+        Examples
+        --------
+        >>> import kernels, numpy as np
+        >>> w, dw, m, v = np.array([1.0]), np.array([2.0]), np.zeros(1), np.zeros(1)
+        >>> call = kernels.load("reference").bind("adam_update", w, dw, m, v, step=1, learning_rate=0.0)
+        >>> call.run_with(step=1, learning_rate=0.5, epsilon=1e-8, weight_decay=0.0)
+        >>> w.round(6)
+        array([0.5])
+        """
+        function, checked = self.plain
+        changed = list(checked)
+        for name, place in STEPPED[self.kernel].items():
+            changed[place] = numbers[name]
+        return function(*changed)
 
     def __repr__(self) -> str:
         return f"<bound call of {self.kernel}>"
@@ -170,8 +202,9 @@ class Binder:
             if isinstance(array, np.ndarray) and array.size and not _is_one_of(array, given):
                 raise ValueError(f"{name} cannot be bound: an array has no `out`, or is not C-contiguous and aligned")
         native = getattr(self._impl, "bind", None)
-        run = _Bound(getattr(self._impl, function), checked) if native is None else native(function, checked)
-        return Binding(name, arguments, options, result, run)
+        plain = getattr(self._impl, function)
+        run = _Bound(plain, checked) if native is None else native(function, checked)
+        return Binding(name, arguments, options, result, run, (plain, checked))
 
     @property
     def runs_together(self) -> bool:

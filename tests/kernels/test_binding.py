@@ -42,6 +42,19 @@ def test_a_bound_call_is_the_call(backend, kernel, dtype):
         assert float(value) == pytest.approx(plain[0], rel=1e-12)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_bound_call_runs_with_the_numbers_of_another_step(backend, dtype):
+    k, numbers = kernels.load(backend), {"step": 7, "learning_rate": 0.3, "epsilon": 0.02, "weight_decay": 0.1}
+    w, dw, m, v = (np.linspace(low, 2.0, 37).astype(dtype) for low in (-1.0, 1.0, -0.5, 0.25))
+    expected = [w.copy(), m.copy(), v.copy()]
+    k.adam_update(expected[0], dw, *expected[1:], beta_1=0.8, beta_2=0.95, **numbers)
+    call = k.bind("adam_update", w, dw, m, v, step=1, learning_rate=9.0, beta_1=0.8, beta_2=0.95)
+    call.run_with(**numbers)
+    for a, b in zip((w, m, v), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("variant", kernels.variants())
 @pytest.mark.parametrize("kernel", [spec.name for spec in SPECS])
 def test_every_instruction_set_can_be_loaded_beside_the_others(variant, kernel):
