@@ -19,7 +19,7 @@ from kernels.numba_backend.memory import (
     pointer_like,
     store,
 )
-from kernels.numba_backend.pack import clear_run, copy_run, pack_b
+from kernels.numba_backend.pack import call_pack_b, clear_run, copy_run
 from kernels.numba_backend.sizes import Sizes
 from kernels.numba_backend.tile import BLOCK_DEPTH, tap_tile_1, tap_tile_2, tile_1, tile_2
 from kernels.numba_backend.vector import vector_load, vector_relu, vector_store
@@ -112,7 +112,7 @@ def direct_forward(n0, n1, work_address, number, s, x_address, w_address, bias_a
     bias = offset(tile, TILE_ROWS * 2 * lanes)
     panels = offset(bias, 2 * lanes)
     clear_run(offset(padded, elements), slack)
-    pack_b(w, n, 1, offset(w, taps * n), 0, n, 0, taps, panels)
+    call_pack_b(w, n, 1, offset(w, taps * n), 0, n, 0, taps, panels)
     pixels, end = s.out_h * s.out_w, (s.out_h - 1) * width_padded + s.out_w
     for image in range(n0, n1):
         pad_image(s, height, width_padded, offset(x, image * s.in_h * s.in_w * s.in_c), padded)

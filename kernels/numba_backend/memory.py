@@ -38,6 +38,11 @@ def kernel(function):
     return njit(nogil=True, error_model="numpy")(function)
 
 
+def inlined(function):
+    """As `kernel`, and a part of whatever calls it: for what is too large for LLVM to make it one."""
+    return njit(nogil=True, error_model="numpy", inline="always")(function)
+
+
 #: A product and a sum may become one fused multiply-add; nothing else of fast-math.
 CONTRACT = ("contract",)
 

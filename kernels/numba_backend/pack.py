@@ -21,6 +21,7 @@ from kernels.numba_backend.memory import (
     offset,
     store,
 )
+from kernels.numba_backend.separate import separately
 from kernels.numba_backend.tile import A_STRIDE
 from kernels.numba_backend.vector import HAS_MASKS, transpose_whole, vector_load_head, vector_store_head
 
@@ -291,3 +292,9 @@ def pack_b(b, row_stride, column_stride, end, j0, columns, k0, depth, panels):
                 for k in range(depth):
                     clear_run(offset(target, k * width + n), width - n)
         j += width
+
+
+# What several functions call, or one that is large.
+call_pack_patches = separately(pack_patches)
+call_pack_patches_transposed = separately(pack_patches_transposed)
+call_pack_b = separately(pack_b)

@@ -15,6 +15,7 @@ from kernels.numba_backend.memory import (
     TILE_ROWS,
     VECTOR_BYTES,
     element_bytes,
+    inlined,
     kernel,
     lanes_of,
     like,
@@ -27,10 +28,10 @@ from kernels.numba_backend.memory import (
 from kernels.numba_backend.pack import (
     MAX_LANES,
     Patches,
-    pack_b,
+    call_pack_b,
+    call_pack_patches,
+    call_pack_patches_transposed,
     pack_columns,
-    pack_patches,
-    pack_patches_transposed,
     pack_rows,
     panel_elements,
 )
@@ -78,7 +79,7 @@ def working_elements(m: int, n: int, k: int) -> int:
     return LINE + (min(m, BLOCK_ROWS) + TILE_ROWS) * A_STRIDE + panel_elements(min(n, BLOCK_COLUMNS), min(k, BLOCK_DEPTH))
 
 
-@kernel
+@inlined
 def run_tile(form, width, depth, a, a_step, b, b_k, c, c_row, t):
     """One tile, written to c. Form 0: A packed by rows; 1: by columns, packed or in place; 2: rows in place."""
     lanes = lanes_of(c)
@@ -267,7 +268,7 @@ def product(
                 depth = readable - k
             over = k + depth <= readable
             in_place = columns if over else columns // (2 * lanes) * (2 * lanes) if b_in_place else 0
-            pack_b(b, b_row_stride, b_column_stride, b_end, j + in_place, columns - in_place, k, depth, b_panels)
+            call_pack_b(b, b_row_stride, b_column_stride, b_end, j + in_place, columns - in_place, k, depth, b_panels)
             b_here = offset(b, k * b_row_stride + j)
             now, last = beta if k == k_begin else like(alpha, 1.0), k + depth == k_end
             i = i_begin
@@ -284,9 +285,9 @@ def product(
                     )  # fmt: skip
                 if whole < rows:
                     if kind == PATCHES:
-                        pack_patches(p, a, a_end, i, rows, k, depth, panels)
+                        call_pack_patches(p, a, a_end, i, rows, k, depth, panels)
                     elif kind == PATCHES_TRANSPOSED:
-                        pack_patches_transposed(p, a, a_end, i, rows, k, depth, panels, line)
+                        call_pack_patches_transposed(p, a, a_end, i, rows, k, depth, panels, line)
                     elif by_columns:
                         pack_columns(a, a_column_stride, i + whole, rows - whole, k, depth, panels, line)
                     else:

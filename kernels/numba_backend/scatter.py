@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from kernels.numba_backend.memory import TILE_ROWS, kernel, lanes_of, like, load, offset, pointer_like, store
-from kernels.numba_backend.pack import MAX_LANES, clear_run, pack_b, pack_rows, panel_elements
+from kernels.numba_backend.pack import MAX_LANES, call_pack_b, clear_run, pack_rows, panel_elements
 from kernels.numba_backend.product import BLOCK_COLUMNS, BLOCK_ROWS, PACKED_ROWS, call_multiply_block
 from kernels.numba_backend.sizes import Sizes
 from kernels.numba_backend.tile import A_STRIDE, BLOCK_DEPTH
@@ -78,7 +78,7 @@ def scatter_images(n0, n1, work_address, number, s, dy_address, w_address, dx_ad
     end = offset(dx, n1 * image_elements)
     for group in range(s.groups):
         b = offset(w, group * n_out)
-        pack_b(b, 1, s.out_c, offset(w, n_taps * s.out_c), 0, n_taps, 0, n_out, b_panels)
+        call_pack_b(b, 1, s.out_c, offset(w, n_taps * s.out_c), 0, n_taps, 0, n_out, b_panels)
         i, i_end = n0 * s.out_h * s.out_w, n1 * s.out_h * s.out_w
         image, oh, ow = n0, 0, 0
         while i < i_end:
