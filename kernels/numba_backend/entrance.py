@@ -65,7 +65,9 @@ class Entrances:
     """
 
     def __init__(self, wrong: int):
-        head = _HEAD
+        head, probe = _HEAD, b"where a bytes has its contents"
+        if ctypes.string_at(id(probe) + head, len(probe)) != probe:
+            raise RuntimeError("the Numba backend needs CPython: this Python keeps the contents of a bytes elsewhere")
 
         @cfunc(types.intp(types.intp, types.intp))
         def run(numbers, nothing):
