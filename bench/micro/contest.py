@@ -27,6 +27,10 @@ from kernels.validation import allowances, compare, outputs
 #: A round lasts at least this long, so that reading the clock (about 50 ns) weighs nothing.
 ROUND_S = 0.5e-3
 MIN_ROUNDS, MAX_ROUNDS = 5, 50
+#: So often the arrays are made anew. Where they lie decides which of them fall into the same sets of a cache, which can cost
+#: half of a kernel's speed (Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009): one
+#: place is one draw, the same for all rounds. The median is over all places.
+PLACES, MIN_ROUNDS_AT_A_PLACE = 3, 3
 #: From so many calls in a row on, most of them find their data where the one before has left them.
 WARM_LOOPS = 4
 #: Threads spin after their work in case there is more: OpenMP's for about a millisecond (PyTorch brings an OpenMP of its own),
@@ -158,7 +162,7 @@ def _wake(call: Callable[[], Any]) -> None:
 
 def interleave(
     contestants: Mapping[str, Callable[[], Any]], *, budget_s: float = 0.1, few_rounds: Sequence[str] = (),
-    threaded: bool = False, in_a_row: bool = False,
+    threaded: bool = False, in_a_row: bool = False, least: int = MIN_ROUNDS,
 ) -> dict[str, Timing]:  # fmt: skip
     """Time the contestants in turn, a round of each, until each has used up its budget.
 
@@ -166,7 +170,7 @@ def interleave(
     ----------
     contestants : mapping of name -> function
     budget_s : float
-        For each contestant, warm-up not counted. At least `MIN_ROUNDS` are run all the same.
+        For each contestant, warm-up not counted.
     few_rounds : sequence of str
         Those of which 2 rounds are enough, however slow they are.
     threaded : bool
@@ -174,6 +178,9 @@ def interleave(
     in_a_row : bool
         Time calls as they come after one of their own: each round begins with one outside the clock. The steps of a training
         find in the caches what the step before has left there, not what another library has.
+
+    least : int
+        Rounds that are run however long they take.
 
     Examples
     --------
@@ -185,7 +192,7 @@ def interleave(
     for name, call in contestants.items():
         _round(call, 1)  # warm-up: a call that may still compile or fault pages in
         call_s = min(_round(call, 1), _round(call, 1))
-        loops, plans[name] = _rounds(call_s, budget_s, least=2 if name in few_rounds else MIN_ROUNDS)
+        loops, plans[name] = _rounds(call_s, budget_s, least=min(2, least) if name in few_rounds else least)
         timings[name] = Timing(loops)
     if threaded:
         plans = {name: min(rounds, MOST_RESTS) for name, rounds in plans.items()}
@@ -280,20 +287,27 @@ def hold(
     checks = {name: check(k, case, dtype, n_threads, expected, seed, allowed) for name, k in backends.items()}
     right = [name for name in backends if checks[name].wrong is None]
 
-    def ready(name: str) -> Prepared:
-        return prepare(backends[name], case, dtype, n_threads, expected, seed)
-
-    prepared = {name: ready(name) for name in right}
-    racers: dict[str, Callable[[], Any]] = dict(prepared)
-    if against_itself and right and right[0] != "reference":
-        racers[AGAIN] = ready(right[0])
-    for name, peer in (peers or {}).items():
-        race, checks[name] = _enter(peer, contest, expected, allowed, seed)
-        if race is not None:
-            racers[name] = race
-    if case.kernel == "gemm" and case.name.startswith(SQUARE) and prepared:
-        racers |= _fma_loop(next(iter(prepared.values())).flops, dtype, n_threads)
-    timings = interleave(racers, budget_s=budget_s, few_rounds=("reference",), threaded=n_threads > 1)
+    kept, places = [], []  # what is kept keeps its memory, so that the next arrays lie elsewhere
+    for _ in range(PLACES):
+        prepared = {name: prepare(backends[name], case, dtype, n_threads, expected, seed) for name in right}
+        racers: dict[str, Callable[[], Any]] = dict(prepared)
+        if against_itself and right and right[0] != "reference":
+            racers[AGAIN] = prepare(backends[right[0]], case, dtype, n_threads, expected, seed)
+        for name, peer in (peers or {}).items():
+            race, found = _enter(peer, contest, expected, allowed, seed)
+            checks.setdefault(name, found)
+            if race is not None:
+                racers[name] = race
+        if case.kernel == "gemm" and case.name.startswith(SQUARE) and prepared:
+            racers |= _fma_loop(next(iter(prepared.values())).flops, dtype, n_threads)
+        kept.append(racers)
+        places.append(interleave(
+            racers, budget_s=budget_s / PLACES, few_rounds=("reference",), threaded=n_threads > 1, least=MIN_ROUNDS_AT_A_PLACE,
+        ))  # fmt: skip
+    timings = {
+        name: Timing(places[0][name].loops, [v for place in places for v in place[name].values_s])
+        for name in set.intersection(*map(set, places))
+    }
     work = next(iter(prepared.values()), None)  # every contestant does the same work
     results = {}
     for name, found in checks.items():

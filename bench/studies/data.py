@@ -253,7 +253,8 @@ STUDY = Study(
     "Machine Learning Research 4, 2003 (curves of simple and flexible models cross)",
     refuted_if="With the fewest examples the ConvNet is already ahead of the best simple model, or with the most it is still "
     "behind the best of the others: one of these differences has the wrong sign over its whole 95 % interval.",
-    method="Each model learns from the first few examples of a training fold, then from ever more of them, and is tested on the same test fold. "
+    method="Each model learns from the first few examples of a training fold, then from ever more of "
+    "them, and is tested on the same test fold. "
     "Networks see as many batches however few the examples are, so that little data does not mean little training. Where the "
     "lines cross, the deep model begins to pay. A law (errors fall as a power of the number of examples) is fitted to all but "
     "the largest number; what it says of the largest is an extrapolation, and stands beside what was measured there.",
