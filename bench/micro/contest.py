@@ -162,7 +162,7 @@ def _wake(call: Callable[[], Any]) -> None:
 
 def interleave(
     contestants: Mapping[str, Callable[[], Any]], *, budget_s: float = 0.1, few_rounds: Sequence[str] = (),
-    threaded: bool = False, in_a_row: bool = False, least: int = MIN_ROUNDS,
+    threaded: bool = False, in_a_row: bool = False, least: int = MIN_ROUNDS, most_rests: int = MOST_RESTS,
 ) -> dict[str, Timing]:  # fmt: skip
     """Time the contestants in turn, a round of each, until each has used up its budget.
 
@@ -181,6 +181,8 @@ def interleave(
 
     least : int
         Rounds that are run however long they take.
+    most_rests : int
+        So many rounds at most where contestants have to come to rest.
 
     Examples
     --------
@@ -195,7 +197,7 @@ def interleave(
         loops, plans[name] = _rounds(call_s, budget_s, least=min(2, least) if name in few_rounds else least)
         timings[name] = Timing(loops)
     if threaded:
-        plans = {name: min(rounds, MOST_RESTS) for name, rounds in plans.items()}
+        plans = {name: min(rounds, most_rests) for name, rounds in plans.items()}
     names = list(contestants)
     was_collecting = gc.isenabled()
     gc.disable()
@@ -303,6 +305,7 @@ def hold(
         kept.append(racers)
         places.append(interleave(
             racers, budget_s=budget_s / PLACES, few_rounds=("reference",), threaded=n_threads > 1, least=MIN_ROUNDS_AT_A_PLACE,
+            most_rests=MOST_RESTS // PLACES,
         ))  # fmt: skip
     timings = {
         name: Timing(places[0][name].loops, [v for place in places for v in place[name].values_s])
