@@ -84,9 +84,9 @@ _PRESET_TEXTS = {
     "M": ((64, 60, 20_000, 50), (128, 60, 20_000, 64), (128, 60, 20_000, 300)),
     "L": ((256, 250, 100_000, 100), (256, 250, 100_000, 300)),
 }
-#: Square matrix products of each preset.
 #: What the names of square products begin with.
 SQUARE = "square_"
+#: Square matrix products of each preset.
 _PRESET_SQUARES = {"S": (64, 128), "M": (256, 384, 512, 768, 1024, 1536, 2048), "L": (4096,)}
 
 
