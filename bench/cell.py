@@ -8,6 +8,7 @@ None was not measured, and is left out of rows.jsonl: absent means not measured,
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import sys
 from collections.abc import Mapping
@@ -210,7 +211,11 @@ _REQUIRED = (*IDENTITY, "status")
 for _name in _PACKED:
     setattr(Row, _name, _Unpacked(Row.__dict__[_name]))
 
-_texts: dict[bytes, bytes] = {}
+
+@functools.lru_cache(maxsize=1000)
+def _one_of(text: bytes) -> bytes:
+    """Return the first of the equal texts seen of late."""
+    return text
 
 
 def _packed(value: Any) -> bytes:
@@ -219,6 +224,4 @@ def _packed(value: Any) -> bytes:
         text = pydantic_core.to_json(value, inf_nan_mode="constants")
     except (pydantic_core.PydanticSerializationError, ValueError):  # a text that is no Unicode, a number beyond 64 bits
         text = json.dumps(value, separators=(",", ":")).encode()
-    if len(text) > _SHORT or len(_texts) > 1000:
-        return _texts.get(text, text)
-    return _texts.setdefault(text, text)
+    return text if len(text) > _SHORT else _one_of(text)
