@@ -109,7 +109,7 @@ DEEP_MODELS = (
              augmentation=_SHIFTED),
     _convnet("vgg_wide_bn_flip", "six convolutions with batch normalization, on shifted and mirrored images", "vgg_wide_bn",
              4, max_iter=20, augmentation=_FLIPPED),
-    _convnet("alexnet_small", "the shape of AlexNet for small images, cropped and mirrored", "alexnet_small", 8, max_iter=40,
+    _convnet("alexnet_small", "the shape of AlexNet for small images, cropped and mirrored", "alexnet_small", 8, max_iter=10,
              augmentation=_CROPPED, learning_rate_init=0.02),
     _convnet("resnet20", "residual network of 20 layers, on cropped and mirrored images", "resnet20", 4, max_iter=10,
              augmentation=_CROPPED),
