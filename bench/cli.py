@@ -87,6 +87,9 @@ def run(
     ] = None,
     timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds before a cell is killed.")] = None,
     memory: Annotated[str | None, typer.Option("--memory", help="Kill a worker that grows beyond, e.g. 2GB.")] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="Rank classifiers by accuracy or balanced_accuracy (rare classes).")
+    ] = None,
     jobs: Annotated[int | None, typer.Option("-j", "--jobs", help="Workers beside each other; they share caches.")] = None,
     pin: Annotated[
         bool | None, typer.Option("--pin/--no-pin", help="Give each worker processors of its own.", show_default=False)
@@ -125,6 +128,7 @@ def run(
         "threads": _listed([threads]) if threads is not None else None,
         "tune": tune,
         "tune_s": tune_seconds,
+        "metric": metric,
         "timeout_s": timeout,
         "memory_bytes": memory,
         "jobs": jobs,
@@ -168,6 +172,9 @@ def report(
     under: Annotated[
         str | None, typer.Option("--under", help="Only the best within limits: latency=1ms,fit=10s,memory=100MB,accuracy=95%.")
     ] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="Rank classifiers by accuracy or balanced_accuracy. [what the suite names]")
+    ] = None,
     explain: Annotated[
         str | None, typer.Option("--explain", help="What one cell saw and cost: digits/raw/svc_rbf, svc raw fold=3, #17.")
     ] = None,
@@ -179,7 +186,7 @@ def report(
     if explain is not None:
         commands.explain(run, explain, output)
         return
-    commands.report(run, format, output, into, statistics=statistics, under=under)
+    commands.report(run, format, output, into, statistics=statistics, under=under, metric=metric)
 
 
 app.command(name="profile")(answers_bad_input(profile))

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench import store
 from bench.errors import InputError
+from bench.metrics import OF_CLASSES
 from bench.names import unknown
 
 EXECUTORS = ("local", "dask")
@@ -105,21 +106,25 @@ def _absolute_files(overrides: dict[str, Any]) -> dict[str, Any]:
 
 def report(
     run_names: list[str], format: str | None, output: Path | None, into: Path | None = None, *,
-    statistics: bool = False, under: str | None = None,
+    statistics: bool = False, under: str | None = None, metric: str | None = None,
 ) -> None:  # fmt: skip
     """Make the report of a run again, or one of several; print its tables, or the format asked for, or who keeps `under`.
+
+    Classifiers are ranked by `metric`, or by what the suite names.
 
     The files of several runs are written only where `into` names a folder: none of theirs is the place for it.
 
     Raises
     ------
     InputError
-        No such run or format, or a folder that cannot be written.
+        No such run, format or metric, or a folder that cannot be written.
     """
     from bench import report as reports
 
     if format is not None and format not in FORMATS:
         raise unknown("format", format, FORMATS)
+    if metric is not None and metric not in OF_CLASSES:
+        raise unknown("metric", metric, OF_CLASSES)
     from rich.console import Console
 
     folders = [store.find_run(name, output) for name in run_names]
@@ -127,19 +132,19 @@ def report(
     if under is not None:
         if format not in (None, "md"):
             raise InputError(f"--under is answered on the terminal, or with --format md, not as {format}")
-        text = reports.choose(folders, under, None if format else console)
+        text = reports.choose(folders, under, None if format else console, metric=metric)
         _write_out(text if format else "", "md")
         return
     if format is not None:
-        _write_out(reports.render(folders, format, statistics=statistics), format)
+        _write_out(reports.render(folders, format, statistics=statistics, metric=metric), format)
         return
     target = into or (folders[0] if len(folders) == 1 else None)
     if target is not None:
         try:
-            reports.write_report(folders, target, statistics=statistics)
+            reports.write_report(folders, target, statistics=statistics, metric=metric)
         except OSError as e:
             raise InputError(f"cannot write the report to {target}: {e.strerror or e}") from e
-    reports.print_table(folders, console, statistics=statistics)
+    reports.print_table(folders, console, statistics=statistics, metric=metric)
 
 
 def explain(run_names: list[str], cell: str, output: Path | None) -> None:

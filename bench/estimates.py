@@ -1,25 +1,20 @@
 """How long a cell should take, before it runs, and where that figure comes from.
 
 In this order: what the same contestant took in earlier runs on this machine (`bench/history.py`), if the training fold
-was about as large; else a cost model: each model's seconds on a training fold of scikit-learn's digits, times (n d / n0
-d0) to a power of its own, times how fast this machine is in a short calibration; else, for a person's own model and for
-networks that no stored result knows, a guess: the median of the others.
-
-The seconds of the cost model are medians of results/digits and, for the power, of results/fashion and results/signs:
-two points on a line in logarithms. That is coarse (a factor of two either way is common), and each estimate says what
-it rests on.
+was about as large; else the cost model (`bench/costs.py`), times how fast this machine is in a short calibration; else, for
+a person's own model, a guess: the median of the others. Each estimate says what it rests on.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bench import costs
 from bench.cell import Cell
 from bench.history import History
 from bench.names import is_tuned, untuned
@@ -30,22 +25,6 @@ if TYPE_CHECKING:
 
 MEASURED, MODELLED, GUESSED = "earlier runs", "cost model", "guess"
 
-#: Numbers in the training fold that the seconds below were measured on: digits, 4 of 5 folds, as pixels.
-BASE = 1438 * 64
-#: model -> (seconds to fit and to predict the test fold, power of n d)
-COSTS = {
-    "dummy": (0.00023, 0.36), "nearest_centroid": (0.0015, 1.11), "gaussian_nb": (0.0013, 0.90), "lda": (0.0031, 1.18),
-    "qda": (0.0055, 1.18), "knn": (0.0028, 1.83), "logistic_regression": (0.023, 1.31), "linear_svc": (0.027, 0.95),
-    "svc_rbf": (0.026, 1.58), "decision_tree": (0.011, 1.15), "random_forest": (0.17, 0.92), "extra_trees": (0.12, 0.92),
-    "hist_gradient_boosting": (0.26, 0.87), "sklearn_mlp_100": (0.11, 0.95), "mlp_100": (0.065, 0.84),
-    "mlp_100_100": (0.10, 0.79), "mlp_sigmoid_4": (0.19, 0.84), "conv16_32": (0.35, 1.0), "lenet5": (0.078, 1.0),
-    "conv48_96": (2.5, 1.0), "conv48_96_flip": (2.5, 1.0), "vgg_narrow_bn": (0.63, 1.0), "vgg_narrow_bn_flip": (2.0, 1.0),
-    "xiao2017_gaussian_nb": (0.0013, 0.90), "xiao2017_decision_tree": (0.011, 1.14),
-    "xiao2017_logistic_regression": (0.023, 1.31), "xiao2017_knn": (0.0028, 1.83), "xiao2017_random_forest": (0.17, 0.92),
-    "xiao2017_sklearn_mlp_100": (0.11, 0.95), "xiao2017_svc_rbf": (0.026, 1.58),
-}  # fmt: skip
-#: feature set -> seconds to make it, the same way; others are taken for the slowest of these
-FEATURE_COSTS = {"raw": 0.0001, "standardized": 0.0005, "pca": 0.0023, "hog": 0.14, "learned": 0.18}
 #: How much longer than with our Cython kernels a network takes.
 BACKENDS = {"numba": 1.1, "reference": 10.0}
 #: Beside fit and prediction: latencies, scores, hashes; on the first fold latencies of several batch sizes too.
@@ -168,26 +147,24 @@ class Estimates:
         seconds = self.history.cell_s(cell, self.n_train(cell.dataset), self.suite)
         if seconds is not None:
             return Estimate(seconds, MEASURED)
-        size = self.n_train(cell.dataset) * self.datasets[cell.dataset].n_features / BASE
-        name = untuned(cell.model)
-        known = name in COSTS
-        base = _scaled(COSTS[name], size) if known else statistics.median(_scaled(c, size) for c in COSTS.values())
+        info, n_train = self.datasets[cell.dataset], self.n_train(cell.dataset)
+        known = costs.seconds(untuned(cell.model), n_train, info.n_features, info.image_shape, len(info.classes))
+        base = costs.guess(n_train, info.n_features) if known is None else known
         once = min(base * BACKENDS.get(cell.backend, 1.0) * self.speed, self.suite.timeout_s)
         fits = once
         if is_tuned(cell.model):  # about 2 N fits, or as many as fit into the time (decision 0023)
             searched = 2 * (self.suite.tune or math.inf) * 0.8 * once
             fits += min(searched, self.suite.tune_s or math.inf)
         rest = FIRST_FOLD_REST_S if cell.fold == 0 and self.suite.predict_batches else REST_S
-        return Estimate(fits + rest * self.speed, MODELLED if known else GUESSED)
+        return Estimate(fits + rest * self.speed, GUESSED if known is None else MODELLED)
 
     def features_s(self, dataset: str, feature_set: str) -> float:
         """Return the seconds that it takes to make the features of one fold."""
         seconds = self.history.features_s(dataset, feature_set, self.n_train(dataset))
         if seconds is not None:
             return seconds
-        base = FEATURE_COSTS.get(feature_set.partition(":")[0], max(FEATURE_COSTS.values()))
-        size = self.n_train(dataset) * self.datasets[dataset].n_features / BASE
-        return min(base * size * self.speed, self.suite.timeout_s)
+        base = costs.features(feature_set, self.n_train(dataset), self.datasets[dataset].n_features)
+        return min(base * self.speed, self.suite.timeout_s)
 
     def of_plan(self, cells: Iterable[Cell], n_workers: int | None = None) -> PlanTime:
         """Return the seconds of some cells, with all that they share."""
@@ -211,8 +188,3 @@ class Estimates:
 
 def _fold(cell: Cell) -> tuple:
     return cell.threads, cell.dataset, cell.feature_set, cell.repeat, cell.fold
-
-
-def _scaled(cost: tuple[float, float], size: float) -> float:
-    seconds, power = cost
-    return seconds * size**power

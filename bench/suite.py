@@ -18,6 +18,7 @@ from bench.datasets.presets import parted
 from bench.errors import InputError
 from bench.features import get as feature_set
 from bench.features import names as feature_set_names
+from bench.metrics import OF_CLASSES
 from bench.names import is_tuned, suggestion, unknown, untuned
 from bench.splits import RULES
 from models.catalog import names as model_names
@@ -135,6 +136,7 @@ class Suite(BaseModel):
     ] = (1,)
     tune: Annotated[int, Field(ge=2, le=10_000)] | None = None  # configurations that each search may try
     tune_s: Annotated[float, Field(gt=0, le=7 * 86400)] | None = None  # or the seconds that it may take
+    metric: Literal[OF_CLASSES] = "accuracy"  # what tables rank classifiers by
     tune_metric: Literal["accuracy", "balanced_accuracy"] = "accuracy"  # what a search judges classifiers by
     timeout_s: Annotated[float, Field(gt=0, le=7 * 86400)] = 60.0
     memory_bytes: Annotated[Annotated[int, Field(ge=1 << 20)] | None, BeforeValidator(parse_bytes)] = None
@@ -162,7 +164,7 @@ class Suite(BaseModel):
 
 
 #: Keys that say how a run goes, not what it is: they may change when it is resumed.
-HOW = ("timeout_s", "memory_bytes", "jobs", "pin", "description", "name")
+HOW = ("timeout_s", "memory_bytes", "jobs", "pin", "metric", "description", "name")
 
 
 def shipped() -> list[str]:

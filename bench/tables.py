@@ -9,7 +9,8 @@ summaries of one data set make a `DatasetTable`, models x feature sets. Three ru
   it may have been spared the hard fold.
 * What has no score is a footnote with the reason, never a gap.
 
-Classification is scored by accuracy, regression by R^2, and the two never stand in one table.
+Classification is scored by accuracy or by what the suite names (bench/metrics.py), regression by R², and no two of them stand
+in one table.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ from bench import payback
 from bench.calibration import Calibration, pool
 from bench.cell import STATUSES, Row
 from bench.identity import DATA_HASHES, HashMismatch, check_code, check_hashes, without_code
+from bench.metrics import METRICS, OF_CLASSES, errors_by_class
 from bench.names import is_tuned, untuned
 from bench.noise import floor_of, warnings_of
 from bench.origins import is_timed, notes, timed_on
 from bench.statistics import Interval, mean_interval, test_train_ratio, wilson_interval
+from bench.statistics.by_class import balanced_interval
 
 FoldKey = tuple[int, int, int]  # (seed, repeat, fold)
 LineKey = tuple[str, str, int]  # (model, backend, threads): one line of a table
 ContestantKey = tuple[str, str, str, int]  # (feature_set, model, backend, threads): one cell of it
 
-#: metric -> the range a score can have
-METRICS = {"accuracy": (0.0, 1.0), "r2": (-math.inf, 1.0)}
 MEAN_SCORES = ("accuracy", "balanced_accuracy", "log_loss", "r2", "rmse", "mae")
 MEDIAN_TIMES = (
     "time_import_s", "time_warmup_s", "time_features_s", "time_tune_s", "time_fit_s", "time_predict_s",
@@ -101,7 +102,7 @@ class Summary:
 
     @cached_property
     def test_size(self) -> float | None:
-        """Samples of a test fold, on average, where scores are shares of them; else None."""
+        """Samples of a test fold, on average, where scores are shares of them all; else None."""
         sizes = [row.n_test for row in self.scored_rows]
         return math.fsum(sizes) / len(sizes) if self.metric == "accuracy" and sizes and all(sizes) else None
 
@@ -212,7 +213,7 @@ def build_tables(rows: Sequence[Row], manifest: Mapping[str, Any] | None = None)
 
 
 def _build_table(dataset: str, rows: list[Row], suite: Mapping[str, Any]) -> DatasetTable:
-    metric = "r2" if any(_number(row.r2) is not None for row in rows) else "accuracy"
+    metric = _metric(rows, suite.get("metric"))
     expected = {_fold_key(row) for row in rows}
     by_contestant: dict[ContestantKey, list[Row]] = defaultdict(list)
     for row in rows:
@@ -241,6 +242,13 @@ def _build_table(dataset: str, rows: list[Row], suite: Mapping[str, Any]) -> Dat
         mismatch=mismatch,
         labels=_labels(lines),
     )
+
+
+def _metric(rows: Sequence[Row], named: Any) -> str:
+    if any(_number(row.r2) is not None for row in rows):
+        return "r2"
+    known = named in OF_CLASSES and any(_number(getattr(row, named)) is not None for row in rows)
+    return named if known else OF_CLASSES[0]
 
 
 def _summarize(rows: list[Row], metric: str, n_expected: int, machine: str | None) -> Summary:
@@ -276,7 +284,9 @@ def _interval(rows: list[Row], scores: list[float], metric: str) -> Interval | N
         return None
     if len(scores) == 1 and metric == "accuracy" and rows[0].n_test and 0.0 <= scores[0] <= 1.0:
         return wilson_interval(scores[0], rows[0].n_test)
-    return mean_interval(scores, _ratio(rows), bounds=METRICS[metric])
+    if len(scores) == 1 and metric == "balanced_accuracy" and (classes := errors_by_class(rows[0].confusion)) is not None:
+        return replace(balanced_interval(*classes), mean=scores[0])
+    return mean_interval(scores, _ratio(rows), bounds=METRICS[metric].bounds)
 
 
 def _ratio(rows: Sequence[Row]) -> float:

@@ -45,8 +45,10 @@ QUANTITIES = (
     Quantity("fit", "seconds to features, search and fitted model (median)", lambda s: s.time_train_s, _SECONDS),
     Quantity("memory", "largest memory of fit and prediction above libraries and data; with both where a row tells no more",
              lambda s: memory_bytes(s), _BYTES),
-    Quantity("accuracy", "mean accuracy, at least", lambda s: s.mean if s.metric == "accuracy" else None, _SHARES, False),
-    Quantity("r2", "mean R², at least", lambda s: s.mean if s.metric == "r2" else None, _SHARES, False),
+    Quantity("accuracy", "mean accuracy, at least", lambda s: s.means.get("accuracy"), _SHARES, False),
+    Quantity("balanced_accuracy", "mean balanced accuracy, at least", lambda s: s.means.get("balanced_accuracy"), _SHARES,
+             False),
+    Quantity("r2", "mean R², at least", lambda s: s.means.get("r2"), _SHARES, False),
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from bench.analysis.ranking import Ranking
+from bench.metrics import METRICS
 from bench.statistics import MIN_FOLDS, bayes, bootstrap, effects, holm
 from bench.statistics.bayes import Posterior
 from bench.statistics.ranks import wilcoxon
@@ -79,10 +80,10 @@ def against_the_best(table: DatasetTable, verdict: Verdict) -> list[AgainstBest]
 
 
 def over_datasets(found: Ranking, tables: Sequence[DatasetTable]) -> list[OverDatasets]:
-    """Hold the first by mean rank against each other contestant, on the data sets scored by accuracy."""
+    """Hold the first by mean rank against each other contestant, on the data sets whose scores are shares."""
     policy = found.imputed
-    by_accuracy = {t.dataset for t in tables if t.metric == "accuracy"}
-    places = [i for i, block in enumerate(policy.blocks) if block in by_accuracy]
+    shares = {t.dataset for t in tables if METRICS[t.metric].is_share}
+    places = [i for i, block in enumerate(policy.blocks) if block in shares]
     keys = policy.order[:MOST_PAIRED]
     if len(places) < 2 or len(keys) < 2:
         return []

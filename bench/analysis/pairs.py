@@ -5,7 +5,7 @@ its difference, its interval, a p-value that Holm's method has adjusted for all 
 pairs are computed at once, from the covariances of the folds' scores; `compare_paired` says the same of any single one.
 
 On a single split there are no folds to compare; then it is the exact McNemar test of the test samples, which speaks of these
-fitted models only.
+fitted models only; of balanced accuracies with a weight for each class, from how many of each were right.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.analysis.predictions import counts
-from bench.statistics import CONFIDENCE, MIN_FOLDS, compare_paired, holm
+from bench.cell import Row
+from bench.metrics import errors_by_class
+from bench.statistics import CONFIDENCE, MIN_FOLDS, Comparison, compare_paired, holm
+from bench.statistics.by_class import bounded_by_class
 from bench.statistics.effects import correction
 from bench.statistics.resampled import errors_to_detect
 from bench.statistics.samples import bounded, compare_samples
@@ -25,7 +28,7 @@ from bench.tables import DatasetTable, Summary
 if TYPE_CHECKING:
     import numpy as np
 
-FOLDS, SAMPLES = "folds", "samples"
+FOLDS, SAMPLES, CLASSES = "folds", "samples", "classes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,7 @@ class Pairs:
     n : int
         Folds, or test samples.
     basis : str
-        `FOLDS` or `SAMPLES`.
+        `FOLDS`, `SAMPLES`, or `CLASSES`: samples by their classes.
     """
 
     contestants: tuple[Summary, ...]
@@ -131,7 +134,13 @@ def _by_samples(contestants: Sequence[Summary]) -> Pairs | None:
 
     rows = [s.scored_rows[0] for s in contestants]
     n_test = rows[0].n_test
-    if contestants[0].metric != "accuracy" or not n_test or any(row.n_test != n_test for row in rows):
+    if not n_test or any(row.n_test != n_test for row in rows):
+        return None
+    if contestants[0].metric == "accuracy":
+        basis, compared = SAMPLES, _compared
+    elif contestants[0].metric == "balanced_accuracy" and None not in [errors_by_class(row.confusion) for row in rows]:
+        basis, compared = CLASSES, _compared_by_class
+    else:
         return None
     k = len(rows)
     names = ("difference", "low", "high", "p_value", "detectable")
@@ -139,12 +148,7 @@ def _by_samples(contestants: Sequence[Summary]) -> Pairs | None:
     for i in range(k):
         found["p_value"][i, i] = 1.0
         for j in range(i):
-            both = counts(rows[i], rows[j])
-            if both is not None:
-                one = compare_samples(both.first_only, both.second_only, both.n)
-            else:
-                errors = (round((1.0 - row.accuracy) * n_test) for row in (rows[i], rows[j]))
-                one = bounded(*errors, n_test)
+            one = compared(rows[i], rows[j])
             values = (one.difference, one.low, one.high, one.p_value, one.detectable)
             mirrored = (-one.difference, -one.high, -one.low, one.p_value, one.detectable)
             for name, value, other in zip(names, values, mirrored, strict=True):
@@ -152,8 +156,20 @@ def _by_samples(contestants: Sequence[Summary]) -> Pairs | None:
     effect = np.full((k, k), np.nan)
     return Pairs(
         tuple(contestants), *(found[name] for name in names[:4]), _adjusted(found["p_value"]), effect, found["detectable"],
-        int(n_test), SAMPLES,
+        int(n_test), basis,
     )  # fmt: skip
+
+
+def _compared(first: Row, second: Row) -> Comparison:
+    both = counts(first, second)
+    if both is not None:
+        return compare_samples(both.first_only, both.second_only, both.n)
+    return bounded(*(round((1.0 - row.accuracy) * row.n_test) for row in (first, second)), first.n_test)
+
+
+def _compared_by_class(first: Row, second: Row) -> Comparison:
+    (errors, sizes), (others, _) = errors_by_class(first.confusion), errors_by_class(second.confusion)
+    return bounded_by_class(errors, others, sizes)
 
 
 def _adjusted(p_value: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from rich.table import Table
 from bench.compare.measurements import RUN
 from bench.compare.scores import WORSE, ScoreChange, StatusChange
 from bench.compare.times import SAME, SLOWER, Change, geometric_mean
+from bench.metrics import METRICS
 
 #: Of what did not change, so many of the worst and of the best are shown.
 SHOWN_SAME = 5
@@ -92,7 +93,7 @@ def rows(answer: Answer) -> list[tuple[str, str, str, str, str]]:
 
 
 def _score_change(c: ScoreChange) -> str:
-    scale, unit = (100, " points") if c.metric == "accuracy" else (1, " R²")
+    scale, unit = METRICS[c.metric].shown(2)[0], f" {METRICS[c.metric].unit}"
     text = f"{scale * (c.after - c.before):+.2f}"
     if c.low is not None and c.high is not None and c.low < c.high:
         return f"{text} ({scale * c.low:+.2f} to {scale * c.high:+.2f}){unit}"

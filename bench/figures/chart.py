@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.metrics import METRICS
+
 if TYPE_CHECKING:
     import altair
 
@@ -55,14 +57,14 @@ class Chart:
 
 
 def height(metric: str, mean: float, n_samples: int) -> float:
-    """Return where a score stands on the y axis: percent of errors for accuracies, never zero, as the axis is a log.
+    """Return where a score stands on the y axis: what a share lacks, in percent, never zero, as the axis is a log.
 
     Examples
     --------
     >>> height("accuracy", 0.98, 100), height("accuracy", 1.0, 100), height("r2", 0.5, 100)
     (2.0, 0.5, 0.5)
     """
-    if metric != "accuracy":
+    if not METRICS[metric].is_share:
         return mean
     return round(100.0 * max(1.0 - mean, 0.5 / (n_samples or ASSUMED_SAMPLES)), 9)
 
@@ -71,13 +73,13 @@ def score_axis(metric: str, title: str = "") -> altair.Y:
     """Return the y axis for values of `height`."""
     import altair as alt
 
-    if metric != "accuracy":
-        return alt.Y("y:Q", title=title or "R²", scale=alt.Scale(zero=False, padding=14))
+    if not METRICS[metric].is_share:
+        return alt.Y("y:Q", title=title or METRICS[metric].title, scale=alt.Scale(zero=False, padding=14))
     label = "format(100 - datum.value, datum.value < 1 ? '.1f' : '.0f') + ' %'"
     ticks = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 90]
     scale = alt.Scale(type="log", reverse=True, nice=False, padding=14)
     axis = alt.Axis(values=ticks, labelExpr=label)
-    return alt.Y("y:Q", title=title or "accuracy (log of the error)", scale=scale, axis=axis)
+    return alt.Y("y:Q", title=title or f"{METRICS[metric].words} (log of the error)", scale=scale, axis=axis)
 
 
 def seconds_axis(field: str, times: Sequence[float], title: str) -> altair.X:

@@ -16,6 +16,7 @@ from bench import curves
 from bench.figures.chart import Chart, height, layer, score_axis, seconds_axis, sized, tooltips
 from bench.figures.scores import points
 from bench.figures.theme import GREY, MOST_LINES
+from bench.metrics import METRICS
 from bench.verdict import score, seconds
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def time_to_score_chart(section: Section, found: list[Line]) -> Chart | None:
     """Return how scores rise with the seconds spent: networks epoch by epoch, everything else where its one fit ends."""
 
     values = [v for line in found for v in (*_steps(section, line), *_end(section, line)) if v["y"] is not None]
-    if not values:
+    if not values or _by_epoch_metric(section) != section.table.metric:
         return None
     drawn = {v["model"] for v in values}
     shots = _best_of_each([p for p in points(section) if f"{p['model']} on {p['feature_set']}" not in drawn], found)
@@ -110,10 +111,15 @@ def time_to_score_chart(section: Section, found: list[Line]) -> Chart | None:
     )
 
 
+def _by_epoch_metric(section: Section) -> str:
+    """Return what is measured after each epoch: plain accuracy, also where a table ranks by another score."""
+    return "accuracy" if METRICS[section.table.metric].is_share else section.table.metric
+
+
 def _steps(section: Section, line: Line) -> list[dict[str, Any]]:
     features_s = line.summary.times.get("time_features_s", 0.0) + line.summary.times.get("time_tune_s", 0.0)
     samples = sum(row.n_test or 0 for row in line.summary.scored_rows)
-    metric = section.table.metric
+    metric = _by_epoch_metric(section)
     return [
         {
             "model": line.name,
@@ -121,7 +127,7 @@ def _steps(section: Section, line: Line) -> list[dict[str, Any]]:
             "train_s": time_s + features_s,
             "train": seconds(time_s + features_s),
             "y": None if value is None else height(metric, value, samples),
-            "score": "" if value is None else score(line.summary, value),
+            "score": "" if value is None else METRICS[metric].text(value),
             "loss": loss,
         }
         for epoch, time_s, value, loss in zip(line.epochs, line.times_s, line.scores, line.losses, strict=True)
@@ -159,7 +165,7 @@ def learning_chart(section: Section, found: list[Line]) -> Chart | None:
     if not values:
         return None
     return _by_epoch(
-        values, "learning", "Score by epoch", score_axis(section.table.metric), "score", "score",
+        values, "learning", "Score by epoch", score_axis(_by_epoch_metric(section)), "score", "score",
         "On the test folds; neither stopping nor choosing looks at them.",
     )  # fmt: skip
 

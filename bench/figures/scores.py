@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.figures.chart import Chart, height, layer, score_axis, seconds_axis, sized, tooltips
 from bench.figures.theme import GREY, KINDS
+from bench.metrics import METRICS
 from bench.report.content import number_text, score_text, state_text
 from bench.simplicity import is_network, uses_learned_features
 from bench.verdict import seconds
@@ -130,7 +131,7 @@ def shade(summary: Summary) -> float | None:
     """
     if summary.mean is None:
         return None
-    if summary.metric != "accuracy":
+    if not METRICS[summary.metric].is_share:
         return min(1.0, max(0.0, summary.mean))
     error = min(0.9, max(0.003, 1.0 - summary.mean))
     return math.log(0.9 / error) / math.log(0.9 / 0.003)
@@ -158,7 +159,8 @@ def tile(section: Section, summary: Summary) -> dict[str, Any]:
 
 
 def _about(section: Section) -> dict[str, str]:
-    unit = "accuracy, %" if section.table.metric == "accuracy" else "R²"
+    metric = METRICS[section.table.metric]
+    unit = f"{metric.words}, %" if metric.is_share else metric.title
     return {
         "model": "model", "feature_set": "features", "score": unit, "fit": "fit, s", "predict": "predict, s",
         "folds": "folds",

@@ -27,7 +27,7 @@ FORMATS = ("html", "md", "csv", "tex", "json", "parquet")
 Folders = str | Path | Sequence[str | Path]
 
 
-def render(folder: Folders, format: str = "md", *, statistics: bool = False) -> str | bytes:
+def render(folder: Folders, format: str = "md", *, statistics: bool = False, metric: str | None = None) -> str | bytes:
     """Return the report of a run folder, or of several, as text; Parquet as bytes.
 
     Parameters
@@ -37,6 +37,8 @@ def render(folder: Folders, format: str = "md", *, statistics: bool = False) -> 
     format : {"html", "md", "csv", "tex", "json", "parquet"}
     statistics : bool
         With Wilcoxon-Holm, Bayesian tests and bootstrap, which take longer to compute and to read.
+    metric : {"accuracy", "balanced_accuracy"}, optional
+        What classifiers are ranked by; else what the suite names.
 
     Raises
     ------
@@ -49,10 +51,12 @@ def render(folder: Folders, format: str = "md", *, statistics: bool = False) -> 
         raise ValueError(f"unknown format {format!r}; there are {', '.join(FORMATS)}")
     from bench.report.content import load
 
-    return _render(load(folder, statistics=statistics), format)
+    return _render(load(folder, statistics=statistics, metric=metric), format)
 
 
-def write_report(folder: Folders, into: str | Path | None = None, *, statistics: bool = False) -> None:
+def write_report(
+    folder: Folders, into: str | Path | None = None, *, statistics: bool = False, metric: str | None = None
+) -> None:
     """Write ``table.md``, ``table.csv``, ``report.html`` and ``figures/*.svg, *.png`` into a run folder, or into another.
 
     Each file is replaced as a whole, so a reader never meets half of one; a failure leaves the old ones as they were.
@@ -71,7 +75,7 @@ def write_report(folder: Folders, into: str | Path | None = None, *, statistics:
     from bench.timing import trim_heap
 
     library.start()
-    report = load(folder, statistics=statistics)
+    report = load(folder, statistics=statistics, metric=metric)
     folder = Path(folder if into is None else into)
     folder.mkdir(parents=True, exist_ok=True)
     for name, format in (("table.csv", "csv"), ("table.md", "md"), ("report.html", "html")):
@@ -99,15 +103,15 @@ def _pictures(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if is_ours(path.name)} if folder.is_dir() else set()
 
 
-def print_table(folder: Folders, console: Console, *, statistics: bool = False) -> None:
+def print_table(folder: Folders, console: Console, *, statistics: bool = False, metric: str | None = None) -> None:
     """Print the verdict and the tables of a run folder, or of several, to a terminal."""
     from bench.report.content import load
     from bench.report.terminal import show
 
-    show(load(folder, statistics=statistics), console)
+    show(load(folder, statistics=statistics, metric=metric), console)
 
 
-def choose(folder: Folders, under: str, console: Console | None = None) -> str:
+def choose(folder: Folders, under: str, console: Console | None = None, *, metric: str | None = None) -> str:
     """Answer which contestant is the best within limits; print it where a console is given.
 
     Parameters
@@ -134,7 +138,7 @@ def choose(folder: Folders, under: str, console: Console | None = None) -> str:
     from bench.verdict import judge
 
     limits = chooser.parse(under)
-    run = merged(folder).run
+    run = merged(folder, metric).run
     parts: list[str] = []
     for table in build_tables(run.rows, run.manifest):
         verdict = judge(table, run.manifest)

@@ -15,9 +15,10 @@ from bench.analysis import extended, ranking
 from bench.analysis.backends import Agreement
 from bench.analysis.choose import Choice, memory_bytes
 from bench.analysis.gains import FactorSplit
-from bench.analysis.pairs import FOLDS, Pairs
+from bench.analysis.pairs import CLASSES, FOLDS, SAMPLES, Pairs
 from bench.analysis.ranking import Policy, Ranking
 from bench.analysis.whole import Analysis, Overall
+from bench.metrics import METRICS
 from bench.statistics import Comparison
 from bench.statistics.factors import Part
 from bench.tables import DatasetTable, Summary
@@ -81,8 +82,8 @@ def of_choice(table: DatasetTable, verdict: Verdict, choice: Choice) -> Block:
         if verdict.is_best(chosen):
             sentences.append("It is the best of all: the limits cost nothing.")
         elif best is not None:
-            gap = 100 * (best.mean - chosen.mean)
-            cost = f"{gap:.1f} points" if table.metric == "accuracy" else f"{best.mean - chosen.mean:.3f} R²"
+            scale, digits = METRICS[table.metric].shown(1)
+            cost = f"{scale * (best.mean - chosen.mean):.{digits}f} {METRICS[table.metric].unit}"
             told = "which this run cannot tell from nothing" if verdict.is_indistinguishable(chosen) else "beyond chance"
             known = "" if not verdict.p_adjusted else f", {told}"
             sentences.append(f"The limits cost {cost} against the best, {table.name(best)} ({score(best)}){known}.")
@@ -142,7 +143,7 @@ def _share(part: Part) -> str:
 
 
 def _part(part: Part, metric: str) -> str:
-    scale, digits = (100, 2) if metric == "accuracy" else (1, 3)
+    scale, digits = METRICS[metric].shown(2)
     value, low, high = (signed(scale * v, digits) for v in (part.value, part.low, part.high))
     return f"{value} ({low} to {high})"
 
@@ -152,12 +153,12 @@ def _part(part: Part, metric: str) -> str:
 
 def _pairs_block(table: DatasetTable, found: Pairs) -> Block:
     k = len(found.contestants)
-    scale, digits = (100, 1) if table.metric == "accuracy" else (1, 3)
+    scale, digits = METRICS[table.metric].shown(1)
     n_pairs = k * (k - 1) // 2
     apart = sum(found.distinguishable(i, j) for i in range(k) for j in range(i))
-    unit = "points" if table.metric == "accuracy" else "R²"
+    unit = METRICS[table.metric].unit
     units = counted(found.n, "fold" if found.basis == FOLDS else "test sample")
-    test = "Nadeau and Bengio's corrected resampled t-test" if found.basis == FOLDS else "McNemar's exact test"
+    test = _PAIR_TESTS[found.basis]
     smallest = _median_detectable(found)
     seen = f" A pair, tested alone, shows differences from about {scale * smallest:.{digits}f} {unit} on." if smallest else ""
     sentences = (
@@ -171,6 +172,13 @@ def _pairs_block(table: DatasetTable, found: Pairs) -> Block:
         for i, s in enumerate(found.contestants)
     )
     return Block("pairs", "Pairs", sentences, header, lines, on_terminal=False)
+
+
+_PAIR_TESTS = {
+    FOLDS: "Nadeau and Bengio's corrected resampled t-test",
+    SAMPLES: "McNemar's exact test",
+    CLASSES: "McNemar's test with a weight for each class, as if no two models erred on the same sample,",
+}
 
 
 def _pair_cell(found: Pairs, i: int, j: int, scale: float, digits: int) -> str:
@@ -209,7 +217,7 @@ def _backends_block(found: Sequence[Agreement]) -> Block:
 
 
 def _backends_line(a: Agreement) -> tuple[str, ...]:
-    scale, digits = (100, 2) if a.first.metric == "accuracy" else (1, 4)
+    scale, digits = METRICS[a.first.metric].shown(2, 4)
     head = (f"{a.first.model} on {a.first.feature_set}", f"{a.first.backend}, {a.second.backend}")
     gap = f"{scale * a.largest:.{digits}f}"
     if a.counts is None:
@@ -251,7 +259,7 @@ def _policies_block(found: Ranking) -> Block:
     shown = [line for line in lines[:MOST_LINES] if line[3] or line[1] != line[2]] or lines[:MOST_LINES]
     sentences = (
         found.disagreement or "",
-        "Place by mean accuracy or R², 1 is best, with the lowest score of each fold given to what failed there, and on the "
+        "Place by mean score, 1 is best, with the lowest score of each fold given to what failed there, and on the "
         "folds that all have finished; those whose place changes, or that failed.",
     )
     header = ("contestant", *_POLICIES, "failed folds")
@@ -319,8 +327,8 @@ def _letters(policy: Policy) -> dict[Any, str]:
 
 
 def _extended_block(table: DatasetTable, verdict: Verdict, more: Sequence[extended.AgainstBest]) -> Block:
-    scale, digits = (100, 2) if table.metric == "accuracy" else (1, 3)
-    rope = f"{100 * more[0].posterior.rope:g} point" if table.metric == "accuracy" else f"{more[0].posterior.rope:g} R²"
+    scale, digits = METRICS[table.metric].shown(2)
+    rope = f"{scale * more[0].posterior.rope:g} {METRICS[table.metric].unit.removesuffix('s')}"
     decided = [a for a in more if a.posterior.decided == "same"]
     sentences = (
         f"With 95 % probability within {rope} of {table.name(verdict.best)}: "

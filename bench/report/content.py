@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.analysis import whole
 from bench.analysis.whole import Analysis, Overall
+from bench.metrics import METRICS
 from bench.report import blocks, profiles, published
 from bench.report.blocks import Block
 from bench.report.merging import Merged, merge
@@ -75,19 +76,22 @@ class Section:
     @property
     def legend(self) -> str:
         """What the numbers of the score table are."""
-        unit = "Accuracy in percent" if self.table.metric == "accuracy" else "R² (1 is perfect, 0 the mean)"
+        metric = METRICS[self.table.metric]
+        unit = f"{metric.title} in percent" if metric.is_share else f"{metric.title} (1 is perfect, 0 the mean)"
         n = self.table.n_folds
         spread = f"mean of {n} folds ± half of the {CONFIDENCE:.0%} interval".replace("%", " %")
         if n == 1:
             spread = "one fold"
             if any(s.interval and s.interval.low is not None for s in self.table.cells.values()):
-                spread += f" ± the {CONFIDENCE:.0%} interval of its samples (Wilson)".replace("%", " %")
+                how = "Wilson" if metric.name == "accuracy" else "Wilson, of each class"
+                spread += f" ± the {CONFIDENCE:.0%} interval of its samples ({how})".replace("%", " %")
         return f"{self.about}. {unit}: {spread}" if self.about else f"{unit}: {spread}"
 
     @property
     def tuning_legend(self) -> str:
         """What the numbers of the tuning table are, and who is not in it."""
-        unit = "in percent" if self.table.metric == "accuracy" else "R²"
+        metric = METRICS[self.table.metric]
+        unit = "in percent" if metric.is_share else metric.title
         text = (
             f"{self.budget}: random search with successive halving, judged on inner folds of the training part alone. "
             f"Means over the folds {unit}; tuned minus default with its 95 % interval, each line by itself; tried: "
@@ -147,17 +151,23 @@ class Report:
         return f"{len(self.run.rows)} cells: {parts}{unfinished}."
 
 
-def load(folder: str | Path | Sequence[str | Path], *, statistics: bool = False) -> Report:
-    """Read a run folder, or several as one, and work out everything a report says."""
-    folders, found = _folders(folder), merged(folder)
+def load(folder: str | Path | Sequence[str | Path], *, statistics: bool = False, metric: str | None = None) -> Report:
+    """Read a run folder, or several as one, and work out everything a report says; `metric`: rank by it, not the suite's."""
+    folders, found = _folders(folder), merged(folder, metric)
     stored = tuple(profile for f in folders for profile in profiles.read(f))
     tried = {identity: trial for f in folders for identity, trial in trials.read(f).items()}
     return make(found.run, stored, tried, found.notes, statistics=statistics)
 
 
-def merged(folder: str | Path | Sequence[str | Path]) -> Merged:
-    """Read a run folder, or several as one."""
-    return merge([read_run(f) for f in _folders(folder)])
+def merged(folder: str | Path | Sequence[str | Path], metric: str | None = None) -> Merged:
+    """Read a run folder, or several as one, to be ranked by `metric` or by what their suite names."""
+    found = merge([read_run(f) for f in _folders(folder)])
+    if metric is None:
+        return found
+    manifest = found.run.manifest
+    suite = manifest.get("suite")
+    suite = {**(suite if isinstance(suite, Mapping) else {}), "metric": metric}
+    return replace(found, run=replace(found.run, manifest={**manifest, "suite": suite}))
 
 
 def _folders(folder: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -268,7 +278,7 @@ def _difference_text(comparison: Comparison | None, metric: str) -> str:
     """Return a difference with its interval in brackets: ``+0.28 (+0.04 to +0.52)``."""
     if comparison is None:
         return NOTHING
-    scale, digits = (100, 2) if metric == "accuracy" else (1, 3)
+    scale, digits = METRICS[metric].shown(2)
     text = signed(scale * comparison.difference, digits)
     if comparison.low is None or comparison.high is None:
         return text
@@ -278,7 +288,7 @@ def _difference_text(comparison: Comparison | None, metric: str) -> str:
 def number_text(summary: Summary) -> str:
     """Return the mean and the half-width of its interval, without a unit."""
     interval = summary.interval
-    scale, digits = (100, 1) if summary.metric == "accuracy" else (1, 3)
+    scale, digits = METRICS[summary.metric].shown(1)
     text = f"{scale * interval.mean:.{digits}f}"
     half = interval.half_width
     if half is None and interval.low is not None:  # Wilson's is not symmetric: the longer side

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bench import curves
 from bench.calibration import Calibration
+from bench.metrics import METRICS
 from bench.report.content import Section, number_text
 from bench.tables import Summary
 from bench.verdict import seconds
@@ -33,7 +34,7 @@ def lines(section: Section) -> list[tuple[str, ...]]:
     best = [s for line in section.table.lines if (s := section.at_best(line)) is not None]
     scores = [value for s in best for value in s.scores.values()]
     low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
-    if scores and section.table.metric == "accuracy":  # a constant model would flatten all others
+    if scores and METRICS[section.table.metric].is_share:  # a constant model would flatten all others
         low = max(low, high - 0.3)
     return [_line(section, s, low, high) for s in best]
 

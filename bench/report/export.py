@@ -20,7 +20,8 @@ from bench.tables import Summary
 from bench.tuning.summary import TuningLine
 
 CLASSIFICATION = (
-    "accuracy_mean", "accuracy_ci_low", "accuracy_ci_high", "balanced_accuracy_mean", "log_loss_mean", "calibration_error",
+    "accuracy_mean", "accuracy_ci_low", "accuracy_ci_high", "balanced_accuracy_mean",
+    "balanced_accuracy_ci_low", "balanced_accuracy_ci_high", "log_loss_mean", "calibration_error",
 )  # fmt: skip
 REGRESSION = ("r2_mean", "r2_ci_low", "r2_ci_high", "rmse_mean", "mae_mean")
 TIMES = (

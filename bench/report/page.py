@@ -12,6 +12,7 @@ from bench.figures import MOST_DATASETS, charts, left_out, run_charts, slugs
 from bench.figures.chart import Chart
 from bench.figures.classes import class_names
 from bench.figures.scores import kind, shade
+from bench.metrics import METRICS
 from bench.report import folds, shell
 from bench.report.content import TUNING_HEADER, Report, Section, number_text, score_text, tuning_cells
 from bench.report.published import HEADER as PUBLISHED_HEADER
@@ -211,9 +212,10 @@ def _about(section: Section, summary: Summary) -> list[tuple[str, str]]:
     facts += [("Family", summary.family)] if summary.family else []
     facts += [("Threads", str(summary.threads)), ("Folds", f"{summary.n} of {summary.n_expected}")]
     if interval is not None:
-        facts.append(("Accuracy, %" if summary.metric == "accuracy" else "R²", score_text(summary)))
+        metric = METRICS[summary.metric]
+        facts.append((f"{metric.title}, %" if metric.is_share else metric.title, score_text(summary)))
         if interval.low is not None:
-            digits, scale = (2, 100) if summary.metric == "accuracy" else (4, 1)
+            scale, digits = metric.shown(2, 4)
             facts.append(("95 % interval", f"{scale * interval.low:.{digits}f} to {scale * interval.high:.{digits}f}"))
     adjusted = section.verdict.p_adjusted.get(summary.key)
     if adjusted is not None:
@@ -224,7 +226,7 @@ def _about(section: Section, summary: Summary) -> list[tuple[str, str]]:
 
 def _tried(line: TuningLine) -> list[tuple[Any, ...]]:
     """Return what was tried, a configuration a row, as the page's script sets it."""
-    digits, scale = (1, 100) if line.tuned.metric == "accuracy" else (3, 1)
+    scale, digits = METRICS[line.tuned.metric].shown(1)
     return [
         (
             tried.fold,

@@ -8,9 +8,9 @@ from typing import Any
 from bench.simplicity import depth_of, is_deep, is_network, simplicity
 from bench.statistics import MIN_FOLDS, adjust_in_order
 from bench.tables import DatasetTable, Summary
-from bench.verdict.model import ACCURACIES, ALPHA, FOLDS, SAMPLES, WALK_CONFIDENCE, Verdict
+from bench.verdict.model import ACCURACIES, ALPHA, CLASSES, FOLDS, SAMPLES, WALK_CONFIDENCE, Verdict
 from bench.verdict.reference import ByFolds, p_worse
-from bench.verdict.samples import ByAccuracies, BySamples, right_of, test_size
+from bench.verdict.samples import ByAccuracies, ByClasses, BySamples, classes_of, right_of, test_size
 from bench.verdict.units import counted, score
 from bench.verdict.words import in_words
 
@@ -46,7 +46,7 @@ def judge(table: DatasetTable, manifest: Mapping[str, Any] | None = None) -> Ver
     others = [s for s in in_order if s.key != best.key]
     comparisons = {s.key: compared.behind(s) for s in others}
     p_values = [p_worse(comparisons[s.key]) for s in others]
-    adjusted = p_values if basis == ACCURACIES else adjust_in_order(p_values)  # the former are corrected for all pairs
+    adjusted = p_values if basis in _CORRECTED else adjust_in_order(p_values)
     p_adjusted = {s.key: p for s, p in zip(others, adjusted, strict=True)}
     sizes = {s.key: compared.effect_size(s) for s in others} if basis == FOLDS else {}
     simplest = next(s for s in in_order if s.key == best.key or p_adjusted[s.key] >= ALPHA)
@@ -74,18 +74,24 @@ def judge(table: DatasetTable, manifest: Mapping[str, Any] | None = None) -> Ver
     return in_words(table, partial)
 
 
-def _means_of_comparison(ranked: Sequence[Summary]) -> tuple[str, ByFolds | BySamples | ByAccuracies | None]:
+#: Their comparisons are corrected for all pairs already.
+_CORRECTED = (ACCURACIES, CLASSES)
+
+
+def _means_of_comparison(ranked: Sequence[Summary]) -> tuple[str, ByFolds | BySamples | ByAccuracies | ByClasses | None]:
     n = ranked[0].n
     if n >= MIN_FOLDS:
         return FOLDS, ByFolds(ranked)
     if n == 1 and test_size(ranked):
         right = right_of(ranked)
         return (ACCURACIES, ByAccuracies(ranked)) if right is None else (SAMPLES, BySamples(ranked, right))
+    if n == 1 and classes_of(ranked):
+        return CLASSES, ByClasses(ranked)
     return FOLDS, None
 
 
 def _walk_confidence(basis: str) -> float:
-    return 1.0 - ALPHA if basis == ACCURACIES else WALK_CONFIDENCE
+    return 1.0 - ALPHA if basis in _CORRECTED else WALK_CONFIDENCE
 
 
 def _undecided(table: DatasetTable, text: str) -> Verdict:

@@ -13,8 +13,9 @@ ALPHA = 1.0 - CONFIDENCE
 #: The walk from the simplest contestant upwards has one half of the error rate, so its intervals are wider.
 WALK_CONFIDENCE = 1.0 - ALPHA / 2
 
-#: What the comparisons go by: folds; test samples of a single split; or these with no more known than accuracies.
-FOLDS, SAMPLES, ACCURACIES = "folds", "samples", "accuracies"
+#: What the comparisons go by: folds; test samples of a single split; or these with no more known than accuracies, or than how
+#: many of each class were right.
+FOLDS, SAMPLES, ACCURACIES, CLASSES = "folds", "samples", "accuracies", "classes"
 
 CAUTION = (
     "The highest mean is flattered, as it was picked on the folds that show it; so every comparison picks the best, "
@@ -29,6 +30,12 @@ CAUTION_ACCURACIES = (
     "One split, one training of each: this speaks of these trained models on samples like these, not of what another "
     "training would give. Predictions are not stored with this run; McNemar's test is made at its weakest, as if no two "
     "models erred on the same sample, and corrected for all pairs. Not distinguishable does not mean equal."
+)
+CAUTION_CLASSES = (
+    "One split, one training of each: this speaks of these trained models on samples like these, not of what another "
+    "training would give. Each class counts the same, however few its samples. McNemar's test has a weight for each class and "
+    "is made at its weakest, as if no two models erred on the same sample, and corrected for all pairs. Not distinguishable "
+    "does not mean equal."
 )
 
 

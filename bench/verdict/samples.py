@@ -4,7 +4,8 @@ With stored predictions, the reference takes for each tenth of the test samples 
 file has no part in it) the contestant that is best on the other nine; the trained models are fixed, so the samples are
 independent, and each contestant is held against the reference by McNemar's exact test.
 
-Without them only the accuracies are known. Then each is held against the highest by the weakest test that such accuracies
+Without them only the accuracies are known; of balanced accuracies, how many of each class were right, as predictions are stored
+without the classes. Then each is held against the highest by the weakest test that such accuracies
 allow (`statistics.samples.bounded`). That the highest was picked is paid for by correcting for all pairs (Bonferroni), of
 which those with the highest are a part.
 """
@@ -12,10 +13,13 @@ which those with the highest are a part.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench.analysis.predictions import offsets, same_samples
+from bench.metrics import errors_by_class
 from bench.statistics import CONFIDENCE, Comparison
+from bench.statistics.by_class import bounded_by_class
 from bench.statistics.samples import bounded, compare_samples
 from bench.tables import Summary
 
@@ -79,14 +83,22 @@ class ByAccuracies:
         """Return the highest of some contestants minus the highest of others."""
         return self._compared(first[0], second[0], max(1, len(first) * len(second)), CONFIDENCE)
 
-    @staticmethod
-    def _compared(first: Summary, second: Summary, n_pairs: int, confidence: float) -> Comparison:
-        from dataclasses import replace
+    def _compared(self, first: Summary, second: Summary, n_pairs: int, confidence: float) -> Comparison:
+        found = self._bounded(first, second, 1.0 - (1.0 - confidence) / n_pairs)
+        return replace(found, p_value=min(1.0, n_pairs * found.p_value))
 
+    def _bounded(self, first: Summary, second: Summary, confidence: float) -> Comparison:
         n = first.scored_rows[0].n_test
         errors = (round((1.0 - s.mean) * n) for s in (first, second))
-        found = bounded(*errors, n, confidence=1.0 - (1.0 - confidence) / n_pairs)
-        return replace(found, p_value=min(1.0, n_pairs * found.p_value))
+        return bounded(*errors, n, confidence=confidence)
+
+
+class ByClasses(ByAccuracies):
+    """The same of balanced accuracies, from how many samples of each class were right."""
+
+    def _bounded(self, first: Summary, second: Summary, confidence: float) -> Comparison:
+        (errors, sizes), (others, _) = (errors_by_class(s.scored_rows[0].confusion) for s in (first, second))
+        return bounded_by_class(errors, others, sizes, confidence=confidence)
 
 
 def right_of(ranked: Sequence[Summary]) -> np.ndarray | None:
@@ -107,6 +119,13 @@ def test_size(ranked: Sequence[Summary]) -> int | None:
     sizes = {s.scored_rows[0].n_test for s in ranked}
     size = sizes.pop() if len(sizes) == 1 else None
     return size if size and all(s.metric == "accuracy" and 0.0 <= s.mean <= 1.0 for s in ranked) else None
+
+
+def classes_of(ranked: Sequence[Summary]) -> list[int] | None:
+    """Return the test samples of each class; None where they are not known, differ, or another score counts."""
+    found = [errors_by_class(s.scored_rows[0].confusion) if s.metric == "balanced_accuracy" else None for s in ranked]
+    same = None not in found and all(sizes == found[0][1] for _, sizes in found)
+    return found[0][1] if same else None
 
 
 def _compared(first: np.ndarray, second: np.ndarray, confidence: float) -> Comparison:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from bench.metrics import METRICS
 from bench.statistics import POWER, Comparison
 from bench.tables import Summary
 
@@ -11,7 +12,7 @@ from bench.tables import Summary
 def score(summary: Summary, value: float | None = None) -> str:
     """Return a mean in the words of its metric: ``98.7 %``, ``R² 0.512``."""
     value = summary.mean if value is None else value
-    return f"{100 * value:.1f} %" if summary.metric == "accuracy" else f"R² {value:.3f}"
+    return METRICS[summary.metric].text(value)
 
 
 def difference(comparison: Comparison, metric: str) -> str:
@@ -22,8 +23,8 @@ def difference(comparison: Comparison, metric: str) -> str:
     >>> difference(Comparison(0.012, 0.004, 0.020, 0.01, 5), "accuracy")
     '+1.20 points (95 % interval +0.40 to +2.00)'
     """
-    scale, unit, digits = (100, "points", 2) if metric == "accuracy" else (1, "R²", 3)
-    text = f"{signed(scale * comparison.difference, digits)} {unit}"
+    scale, digits = METRICS[metric].shown(2)
+    text = f"{signed(scale * comparison.difference, digits)} {METRICS[metric].unit}"
     if comparison.low is None or comparison.high is None:
         return f"{text} (no interval)"
     low, high = (signed(scale * v, digits) for v in (comparison.low, comparison.high))
@@ -45,7 +46,8 @@ def detectable(c: Comparison, metric: str, units: str) -> str:
     """Return how small a difference would go unseen, to end a sentence; `units` is ``"10 folds"``."""
     if not c.detectable:
         return "."
-    size = f"{100 * c.detectable:.1f} points" if metric == "accuracy" else f"{c.detectable:.3f} R²"
+    scale, digits = METRICS[metric].shown(1)
+    size = f"{scale * c.detectable:.{digits}f} {METRICS[metric].unit}"
     return f"; {units} detect only differences of {size} or more (with {POWER:.0%} power).".replace("%", " %")
 
 

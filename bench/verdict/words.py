@@ -8,7 +8,8 @@ from dataclasses import replace
 from bench.noise import is_noise, times_as_much
 from bench.simplicity import is_deep, uses_learned_features
 from bench.tables import DatasetTable, Summary
-from bench.verdict.model import ACCURACIES, ALPHA, CAUTION, CAUTION_ACCURACIES, CAUTION_SAMPLES, FOLDS, SAMPLES, Verdict
+from bench.verdict import model
+from bench.verdict.model import ACCURACIES, ALPHA, CLASSES, FOLDS, SAMPLES, Verdict
 from bench.verdict.units import counted, detectable, difference, score, seconds
 
 #: Who predicts a single sample within this is named apart: what a service or a device can afford.
@@ -16,7 +17,9 @@ LATENCY_S = 1e-3
 #: So many of the contestants that cannot be told from the best are named.
 NAMED = 4
 
-_CAUTIONS = {FOLDS: CAUTION, SAMPLES: CAUTION_SAMPLES, ACCURACIES: CAUTION_ACCURACIES}
+_CAUTIONS = {
+    FOLDS: model.CAUTION, SAMPLES: model.CAUTION_SAMPLES, ACCURACIES: model.CAUTION_ACCURACIES, CLASSES: model.CAUTION_CLASSES,
+}  # fmt: skip
 
 
 def in_words(table: DatasetTable, v: Verdict) -> Verdict:
@@ -75,7 +78,7 @@ def _simplest_sentence(table: DatasetTable, v: Verdict) -> str:
         return f"{table.name(best)} is best ({score(best)}), and everything simpler is distinguishably worse."
     c = v.ahead
     lead = f"ahead by {difference(c, table.metric)}" if c.difference > 0 else "not ahead at all"
-    picked = {FOLDS: "The best, picked for each fold on the other folds,", ACCURACIES: "The highest"}
+    picked = {FOLDS: "The best, picked for each fold on the other folds,", ACCURACIES: "The highest", CLASSES: "The highest"}
     who = picked.get(v.basis, "The best, picked for each tenth of the samples on the others,")
     return (
         f"{table.name(simplest)} ({score(simplest)}) is the simplest contestant that is not distinguishably worse than "

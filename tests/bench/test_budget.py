@@ -13,13 +13,14 @@ import io
 import json
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from bench import budget, planning, runs, store
+from bench import budget, costs, planning, runs, store
 from bench.budget import choose, duration, parse_duration
 from bench.cell import Cell, Row
 from bench.cli import app
@@ -29,6 +30,7 @@ from bench.history import History, Observed
 from bench.plan import DatasetInfo, OwnModel, plan
 from bench.suite import Suite
 from bench.tables import build_tables
+from models import catalog
 
 DIGITS = {"digits": DatasetInfo("classification", 1797, 64, (8, 8, 1))}
 
@@ -148,6 +150,24 @@ def test_an_estimate_says_what_it_rests_on():
     # a training fold of another size is another thing
     small = Estimates(suite.model_copy(update={"folds": 2}), DIGITS, history, speed=2.0)
     assert small.cell(cells[3]).source == MODELLED
+
+
+def test_a_network_takes_what_its_operations_take():
+    """By hand: lenet5 on 28x28x1 does 0.85 million operations a sample forwards, three times that in training, in 20 epochs."""
+    forward = 2 * (784 * 25 * 6 + 100 * 150 * 16 + 400 * 120 + 120 * 84 + 84 * 10)
+    of = partial(costs.seconds, "lenet5", 60_000, 784, (28, 28, 1), 10)
+    on_cifar = [costs.seconds(model, 50_000, 3072, (32, 32, 3), 10) for model in ("lenet5", "resnet20")]
+    assert of() == pytest.approx(3 * forward * 20 * 60_000 / costs.TRAINING_FLOPS_PER_S, rel=0.02)
+    assert costs.seconds("lenet5", 30_000, 784, (28, 28, 1), 10) == pytest.approx(of() / 2)
+    assert on_cifar[1] > 10 * on_cifar[0]
+
+
+def test_the_cost_model_knows_every_network_of_the_catalog():
+    for model in (m for m in catalog.MODELS if m.accepts == "image"):
+        assert costs.seconds(model.name, 1438, 3072, (32, 32, 3), 10) is not None, model.name
+    assert costs.seconds("lenet5", 1438, 64, None, 10) is None, "no images"
+    assert costs.seconds("lenet5", 1438, 64, (8, 8, 1), 10) is None, "images that it does not take"
+    assert costs.seconds("my.module:make", 1438, 64, (8, 8, 1), 10) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"version": 9}', b"\x00", b'{"version": 1, "x": 3}', b"[" * 5000])
