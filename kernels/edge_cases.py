@@ -41,6 +41,11 @@ _GEMM = (
     ("few_columns_1", 3, 77, 5, {"transpose_b": True}),
     ("few_columns_2", 2, 300, 7, {"transpose_b": True, "bias": True}),
     ("few_columns_3", 4, 9, 15, {"transpose_b": True, "transpose_a": True}),
+    # One to four rows with enough work for two threads: shared out by columns.
+    ("shared_row", 1, 797, 147, {"bias": True, "activation": "relu", "out": "nan"}),
+    ("shared_rows_transposed_b", 3, 330, 131,
+     {"transpose_b": True, "out": "normal", "beta": 0.5, "bias": True, "activation": "tanh"}),
+    ("shared_rows_transposed_both", 4, 260, 150, {"transpose_a": True, "transpose_b": True}),
     ("outer_wide", 19, 1, 35, {}),
     ("outer_bias", 33, 1, 17, {"bias": True, "activation": "tanh", "alpha": -0.5}),
     ("outer_beta", 7, 1, 64, {"transpose_a": True, "beta": 1.0, "out": "normal"}),

@@ -22,6 +22,7 @@ cdef enum:
     IN_PLACE_BYTES = 1 << 20
     PREFETCHED_DEPTH = 64
     LONG_DEPTH = 512
+    SHARED_PRODUCT = 100000    # multiply-adds from which a second thread pays
     SMALL_PRODUCT = 16384
 
 cdef enum:
@@ -314,7 +315,7 @@ cdef int multiply_columns(const Product* p, Py_ssize_t j_begin, Py_ssize_t j_end
     part.n = j_end - j_begin
     if p.bias != NULL:
         part.bias = p.bias + j_begin
-    return multiply(&part, 0, p.m, 0, p.k)
+    return skinny_product(&part) if prefers_skinny(&part) else multiply(&part, 0, p.m, 0, p.k)
 
 
 cdef int multiply_by_depth(const Product* p, int n_threads) noexcept nogil:
@@ -360,6 +361,9 @@ cdef int run_product(const Product* p, int n_threads) noexcept nogil:
         scale_only(p)
         return 0
     if prefers_skinny(p):
+        # One sample through a dense layer reads the weights once: two threads read twice as fast from a far cache.
+        if n_threads > 1 and p.n >= 2 * n_threads * LANES and <double>p.m * p.n * p.k >= SHARED_PRODUCT:
+            return multiply_by_columns(p, n_threads)
         return skinny_product(p)
     if prefers_outer(p, n_threads):
         return outer_product(p)
@@ -371,7 +375,7 @@ cdef int run_product(const Product* p, int n_threads) noexcept nogil:
         turned.m, turned.n, turned.c_stride = 1, p.m, p.m
         if prefers_skinny(&turned):
             return skinny_product(&turned)
-    if n_threads == 1 or <double>p.m * p.n * p.k < 1e5:
+    if n_threads == 1 or <double>p.m * p.n * p.k < SHARED_PRODUCT:
         if prefers_turned(p):
             return turned_product(p)
         return multiply(p, 0, p.m, 0, p.k)

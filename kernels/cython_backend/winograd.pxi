@@ -202,7 +202,7 @@ cdef bint write_images(const Winograd* g, const real* m, const real* bias, int a
 cdef int winograd_tiles(const Winograd* g, const real* x, const real* u, const real* bias, int activation, real* y,
                         Py_ssize_t t0, Py_ssize_t t1) noexcept nogil:
     # Tiles t0..t1, on this thread.
-    cdef Py_ssize_t v_count = POSITIONS * BLOCK_TILES * A_STRIDE
+    cdef Py_ssize_t stride = g.in_c + LANES, v_count = POSITIONS * BLOCK_TILES * stride
     cdef real* v = <real*>workspace(SLOT_A, (v_count + g.in_c) * sizeof(real))
     cdef real* m = <real*>workspace(SLOT_B, POSITIONS * BLOCK_TILES * g.out_c * sizeof(real))
     cdef Py_ssize_t position, i, j, width, count
@@ -216,7 +216,7 @@ cdef int winograd_tiles(const Winograd* g, const real* x, const real* u, const r
     clear_run(v + v_count, g.in_c)
     while t0 < t1:
         count = min(BLOCK_TILES, t1 - t0)
-        transform_images(g, x, v + v_count, t0, count, A_STRIDE, v)
+        transform_images(g, x, v + v_count, t0, count, stride, v)
         for position in range(POSITIONS):
             j = 0
             while j < g.out_c:
@@ -225,11 +225,11 @@ cdef int winograd_tiles(const Winograd* g, const real* x, const real* u, const r
                 target.c, target.c_stride = m + (position * g.out_c + j) * BLOCK_TILES, width
                 i = 0
                 while i < count:
-                    rows = v + (position * BLOCK_TILES + i) * A_STRIDE
+                    rows = v + (position * BLOCK_TILES + i) * stride
                     if width == TILE_COLUMNS:
-                        tile_packed_rows_2(g.in_c, rows, panel, width, &target)
+                        tile_rows_2(g.in_c, rows, stride, panel, width, &target)
                     else:
-                        tile_packed_rows_1(g.in_c, rows, panel, width, &target)
+                        tile_rows_1(g.in_c, rows, stride, panel, width, &target)
                     target.c += TILE_ROWS * width
                     i += TILE_ROWS
                 j += width
@@ -240,8 +240,8 @@ cdef int winograd_tiles(const Winograd* g, const real* x, const real* u, const r
 
 cdef int winograd_convolution(const Winograd* g, const real* x, const real* w, const real* bias, int activation, real* y,
                               int n_threads) noexcept nogil:
-    cdef Py_ssize_t blocks = (g.n_tiles + BLOCK_TILES - 1) // BLOCK_TILES
-    cdef Py_ssize_t share = (blocks + n_threads - 1) // n_threads * BLOCK_TILES, t
+    # Whole tiles of a product to each thread: of one small image there are few blocks, and they would be shared unevenly.
+    cdef Py_ssize_t share = ((g.n_tiles + n_threads - 1) // n_threads + TILE_ROWS - 1) // TILE_ROWS * TILE_ROWS, t
     cdef real* u = <real*>workspace(SLOT_PARTIAL, POSITIONS * g.in_c * g.out_c * sizeof(real))
     cdef int outcome, no_memory = 0, not_finite = 0
     if u == NULL:
