@@ -114,6 +114,18 @@ def family(model: str, own_models: Mapping[str, OwnModel]) -> str:
     return own_models[name].family if name in own_models else catalog.get(name).family
 
 
+def known_depths(models: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return how deep those networks are that the catalog has, as run.json keeps it: reports are made without the catalog.
+
+    Examples
+    --------
+    >>> known_depths(["lda", "lenet5+tuned", "my.module:make"])
+    {'lenet5': {'depth': 5}}
+    """
+    by_name = {m.name: m.depth for m in catalog.MODELS}
+    return {name: {"depth": depth} for name in map(untuned, models) if (depth := by_name.get(name)) is not None}
+
+
 def reason_to_skip(cell: Cell, info: DatasetInfo, own_models: Mapping[str, OwnModel]) -> str | None:
     """Return why a cell cannot apply, or None where it can.
 

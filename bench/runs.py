@@ -28,7 +28,7 @@ from bench.features.cache import default_folder, default_limit
 from bench.history import History, Observed
 from bench.identity import changed_code
 from bench.names import is_tuned
-from bench.plan import DatasetInfo, OwnModel, family, has_space
+from bench.plan import DatasetInfo, OwnModel, family, has_space, known_depths
 from bench.planning import say
 from bench.progress import RunProgress, summary
 from bench.suite import HOW, Suite
@@ -202,6 +202,7 @@ def _plan_and_run(
     writer.update_manifest(
         environment=environment,
         n_cells=len(planned.cells),
+        models=known_depths(suite.models),
         datasets={k: asdict(v) for k, v in datasets.items()},
         budget=planned.budget,
         **({"kernels_checked": checked["kernels"]} if checked.get("kernels") else {}),

@@ -41,10 +41,8 @@ _GEMM = (
     ("few_columns_1", 3, 77, 5, {"transpose_b": True}),
     ("few_columns_2", 2, 300, 7, {"transpose_b": True, "bias": True}),
     ("few_columns_3", 4, 9, 15, {"transpose_b": True, "transpose_a": True}),
-    # One to four rows with enough work for two threads: shared out by columns.
-    ("shared_row", 1, 797, 147, {"bias": True, "activation": "relu", "out": "nan"}),
-    ("shared_rows_transposed_b", 3, 330, 131,
-     {"transpose_b": True, "out": "normal", "beta": 0.5, "bias": True, "activation": "tanh"}),
+    ("shared_row", 1, 797, 147, {"bias": True, "activation": "relu", "out": "nan"}),  # enough for two threads
+    ("shared_rows_transposed_b", 3, 330, 131, {"transpose_b": True, "out": "normal", "beta": 0.5, "activation": "tanh"}),
     ("shared_rows_transposed_both", 4, 260, 150, {"transpose_a": True, "transpose_b": True}),
     ("outer_wide", 19, 1, 35, {}),
     ("outer_bias", 33, 1, 17, {"bias": True, "activation": "tanh", "alpha": -0.5}),
@@ -60,8 +58,7 @@ _GEMM = (
     ("blocks_ragged", 131, 521, 67, {}),
     ("long_sum", 3, 2003, 5, {}),
     ("long_positive_sum", 5, 1543, 9, {"positive": True}),
-    ("few_rows_long_sum", 5, 4099, 9,
-     {"out": "normal", "alpha": -1.5, "beta": 0.5, "bias": True, "activation": "tanh"}),
+    ("few_rows_long_sum", 5, 4099, 9, {"out": "normal", "alpha": -1.5, "beta": 0.5, "bias": True, "activation": "tanh"}),
     ("blocks_of_rows", 247, 531, 71, {"bias": True, "activation": "relu"}),
     ("blocks_of_columns", 5, 531, 2083, {"bias": True}),
     # B read where it lies: its rows near each other; farther apart, and all of it in the second-level cache; not so.
@@ -107,8 +104,7 @@ _GEMM = (
     ("out_holds_nan", 13, 11, 35, {"out": "nan"}),
     ("beta_one", 13, 517, 35, {"out": "normal", "beta": 1.0}),
     ("alpha_beta", 13, 11, 35, {"out": "normal", "alpha": 2.5, "beta": -0.75, "transpose_b": True}),
-    ("alpha_beta_bias_tanh", 26, 515, 31,
-     {"out": "normal", "alpha": 0.01, "beta": 0.5, "bias": True, "activation": "tanh"}),
+    ("alpha_beta_bias_tanh", 26, 515, 31, {"out": "normal", "alpha": 0.01, "beta": 0.5, "bias": True, "activation": "tanh"}),
     ("bias_relu", 31, 29, 37, {"bias": True, "activation": "relu"}),
     ("relu", 31, 29, 37, {"activation": "relu"}),
     ("bias_sigmoid", 14, 29, 34, {"bias": True, "activation": "sigmoid"}),

@@ -133,6 +133,18 @@ def build(
     return _Builder(parse(architecture), n_outputs, activation).layers(tuple(input_shape))
 
 
+def n_weighted_layers(architecture: str | Sequence[str | int]) -> int:
+    """Return how deep a network is: its convolutions and dense layers, as He et al. count them; normalizations are none.
+
+    Examples
+    --------
+    >>> n_weighted_layers("lenet5"), n_weighted_layers("resnet20"), n_weighted_layers("c8k3 bn m2 out")
+    (5, 20, 2)
+    """
+    kinds = (_CONVOLUTION, _DENSE)
+    return sum(token == "out" or any(kind.fullmatch(token) for kind in kinds) for token in parse(architecture))
+
+
 class _Builder:
     """Takes tokens one by one, from the front."""
 

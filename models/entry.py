@@ -108,6 +108,24 @@ class Model:
     accepts: str = "flat"
     min_side: int = 1
 
+    @property
+    def depth(self) -> int | None:
+        """How many layers with weights a network has; None for what is none.
+
+        Examples
+        --------
+        >>> from models.catalog import get
+        >>> [get(name).depth for name in ("mlp_100_100", "vgg_small_bn", "lda")]
+        [3, 7, None]
+        """
+        if hidden := self.params.get("hidden_layer_sizes"):
+            return len(hidden) + 1
+        if (architecture := self.params.get("architecture")) is None:
+            return None
+        from models.architectures import n_weighted_layers
+
+        return n_weighted_layers(architecture)
+
     def estimator(self, task: str) -> str | None:
         """Return ``"package.module:Class"`` for ``"classification"`` or ``"regression"``, or None."""
         return self.classifier if task == "classification" else self.regressor

@@ -91,6 +91,7 @@ def _manifest(runs: Sequence[Run]) -> dict[str, Any]:
     names = [str(s.get("name")) for s in suites if s.get("name")]
     suite["name"] = " + ".join(dict.fromkeys(names)) or "merged"
     datasets = {k: v for m in manifests if isinstance(m.get("datasets"), Mapping) for k, v in m["datasets"].items()}
+    models = {k: v for m in manifests if isinstance(m.get("models"), Mapping) for k, v in m["models"].items()}
     ends = [m.get("utc_end") for m in manifests]
     floors = [floor for m in manifests if (floor := floor_of(m)) is not None]
     return {
@@ -98,6 +99,7 @@ def _manifest(runs: Sequence[Run]) -> dict[str, Any]:
         "run_id": " + ".join(run.run_id for run in runs),
         "suite": suite,
         "datasets": datasets,
+        **({"models": models} if models else {}),
         "utc_start": min((str(m["utc_start"]) for m in manifests if m.get("utc_start")), default=None),
         "utc_end": None if None in ends else max(map(str, ends)),
         "merged_from": [run.run_id for run in runs],

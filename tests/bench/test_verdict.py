@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from bench.cell import Row
-from bench.simplicity import is_deep, simplicity
+from bench.simplicity import depth_of, is_deep, simplicity
 from bench.statistics import Comparison
 from bench.tables import build_tables
 from bench.verdict import judge, p_worse, reference_scores
+from models import catalog
 
 DEEP = {"conv16_32", "mlp_100", "lenet5"}
 
@@ -220,20 +221,11 @@ def test_simplest_is_wrongly_passed_over_in_at_most_5_of_100_runs():
         ["dummy", "nearest_centroid", "lda", "svc_rbf", "svc_rbf+tuned", "random_forest", "own_model"],
         ["lda", "own_model", "sklearn_mlp_100", "mlp_100_100", "mlp_sigmoid_4", "resnet20", "own_net"],
         ["conv16_32", "conv32_64", "lenet5", "vgg_small", "alexnet_small"],
+        ["mlp_100", "conv48_96_flip", "lenet5_shift", "vgg_narrow_bn", "vgg_small_bn", "alexnet_small", "resnet20", "own_net"],
     ],
 )
 def test_order_of_simplicity(names):
-    deep = {
-        "mlp_100_100",
-        "mlp_sigmoid_4",
-        "resnet20",
-        "own_net",
-        "conv16_32",
-        "conv32_64",
-        "lenet5",
-        "vgg_small",
-        "alexnet_small",
-    }
+    classical = {"dummy", "nearest_centroid", "lda", "svc_rbf", "svc_rbf+tuned", "random_forest", "own_model"}
     rows = [
         Row(
             "d",
@@ -246,13 +238,21 @@ def test_order_of_simplicity(names):
             0,
             "ok",
             accuracy=0.5,
-            family="deep" if n in deep else "classical",
+            family="classical" if n in classical or n.startswith("sklearn") else "deep",
             time_fit_s=1.0,
         )
         for n in reversed(names)
     ]
     (table,) = build_tables(rows)
     assert [s.model for s in sorted(table.cells.values(), key=simplicity)] == names
+
+
+def test_names_tell_the_depths_that_the_catalog_has():
+    rows = [Row("d", "raw", m.name, "x", 1, 0, 0, 0, "ok", accuracy=0.5, family="deep") for m in catalog.DEEP_MODELS]
+    (table,) = build_tables(rows)
+    stored = {m.name: {"depth": m.depth} for m in catalog.DEEP_MODELS}
+    for s in table.cells.values():
+        assert depth_of(s) == depth_of(s, stored) > 1, s.model
 
 
 def test_stored_depths_go_before_names():
