@@ -149,7 +149,7 @@ cdef int direct_images(const Product* p, const Sizes* s, const real* x, Py_ssize
     if padded == NULL or panels == NULL:
         return -1
     clear_run(padded + line.elements, (TILE_ROWS + 1) * line.channels)
-    pack_b(&p.b, 0, p.n, 0, p.k, panels)
+    pack_b(&p.b, 0, p.n, 0, p.k, False, panels)
     for n in range(n0, n1):
         pad_image(s, &line, x + n * s.in_h * s.in_w * s.in_c, padded)
         j = 0

@@ -128,8 +128,8 @@ cdef int whole_mode(const Product* p, real beta, bint last) noexcept nogil:
 
 
 cdef inline Py_ssize_t tile_width(Py_ssize_t columns) noexcept nogil:
-    # Of the tile for that many columns, or the first of them.
-    if columns > LANES:
+    # Of the tile for that many columns, or the first of them. Ten columns of double precision are a vector and half a vector.
+    if columns > LANES + (HALF_LANES if HAS_HALVES else 0):
         return TILE_COLUMNS
     return HALF_LANES if HAS_HALVES and columns <= HALF_LANES else LANES
 
@@ -140,8 +140,8 @@ cdef void multiply_block(const Product* p, const Rows* a, const real* b_panels, 
     # Rows i0..i0 + rows, columns j0..j0 + columns of C, from panels of B that lie behind each other.
     cdef Py_ssize_t j = 0, panel, width
     while j < columns:
-        panel = TILE_COLUMNS if columns - j > LANES else LANES
         width = tile_width(columns - j)
+        panel = max(width, LANES)
         multiply_panel(p, a, b_panels + j * depth, panel, width, i0, rows, i_end, j0 + j, min(width, columns - j), depth, beta,
                        last)
         j += panel
@@ -195,7 +195,7 @@ cdef bint reads_a_in_place(const Product* p) noexcept nogil:
     if p.a.kind != STRIDED or p.n > 2 * IN_PLACE_COLUMNS:
         return False
     if p.a.column_stride == 1:
-        return p.n <= IN_PLACE_COLUMNS and p.a.row_stride * sizeof(real) % 1024 != 0
+        return p.n <= IN_PLACE_COLUMNS and p.a.row_stride * sizeof(real) % 4096 != 0
     return p.a.row_stride == 1 and (p.n <= IN_PLACE_COLUMNS or p.a.column_stride * sizeof(real) % 4096 != 0)
 
 
@@ -253,7 +253,7 @@ cdef int multiply(const Product* p, Py_ssize_t i_begin, Py_ssize_t i_end, Py_ssi
             over = k + depth <= readable
             packed_from = columns if over else columns // TILE_COLUMNS * TILE_COLUMNS if b_in_place else 0
             last, beta = k + depth == k_end, p.beta if k == k_begin else <real>1
-            pack_b(&p.b, j + packed_from, columns - packed_from, k, depth, b_panels)
+            pack_b(&p.b, j + packed_from, columns - packed_from, k, depth, True, b_panels)
             i = i_begin
             while i < i_end:
                 rows = min(block_rows, i_end - i)

@@ -112,8 +112,9 @@ cdef void transpose_panel(const real* source, Py_ssize_t stride, Py_ssize_t colu
 
 
 cdef void pack_b(const Operand* b, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t k0, Py_ssize_t depth,
-                 real* panels) noexcept nogil:
-    # Panels of TILE_COLUMNS columns, k by k; a last one of LANES where that many hold the rest.
+                 bint halves, real* panels) noexcept nogil:
+    # Panels of TILE_COLUMNS columns, k by k; a last one of LANES where that many hold the rest. With halves, two of LANES where
+    # the tiles of a vector and of half a vector do: as multiply_block reads them.
     cdef Py_ssize_t j = 0, k, r, n, width, block
     cdef real* target
     cdef const real* source
@@ -121,7 +122,7 @@ cdef void pack_b(const Operand* b, Py_ssize_t j0, Py_ssize_t columns, Py_ssize_t
         pack_whole_panels(b, j0, columns // TILE_COLUMNS, k0, depth, panels)
         j = columns // TILE_COLUMNS * TILE_COLUMNS
     while j < columns:
-        width = TILE_COLUMNS if columns - j > LANES else LANES
+        width = max(tile_width(columns - j), LANES) if halves else TILE_COLUMNS if columns - j > LANES else LANES
         n = min(width, columns - j)
         target = panels + j * depth
         source = b.data + k0 * b.row_stride + (j0 + j) * b.column_stride

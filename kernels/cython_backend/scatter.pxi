@@ -72,7 +72,7 @@ cdef int scatter_images(const Sizes* s, const real* dy, const real* w, real* dx,
     p.alpha = 1
     pixels.out_h, pixels.out_w = s.out_h, s.out_w
     packed = packed_rows(a_panels, layout_of(&p.a))
-    pack_b(&p.b, 0, n_taps, 0, n_out, b_panels)
+    pack_b(&p.b, 0, n_taps, 0, n_out, False, b_panels)
     i = n0 * s.out_h * s.out_w
     pixel = pixel_at(&pixels, i)
     while i < i_end:

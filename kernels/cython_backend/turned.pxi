@@ -14,7 +14,8 @@ cdef Py_ssize_t rows_computed(Py_ssize_t rows) noexcept nogil:
 
 cdef Py_ssize_t columns_computed(Py_ssize_t columns) noexcept nogil:
     cdef Py_ssize_t rest = columns % TILE_COLUMNS
-    return columns - rest + (tile_width(rest) if rest else 0)
+    cdef Py_ssize_t width = tile_width(rest) if rest else 0
+    return columns - rest + width + (tile_width(rest - width) if rest > width else 0)
 
 
 cdef Py_ssize_t cost_of_turned(const Product* p) noexcept nogil:
