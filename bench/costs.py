@@ -29,7 +29,7 @@ COSTS = {
 }  # fmt: skip
 #: feature set -> seconds to make it, the same way; others are taken for the slowest of these
 FEATURE_COSTS = {"raw": 0.0001, "standardized": 0.0005, "pca": 0.0023, "hog": 0.018, "learned": 0.18}
-#: Operations a second of a network's training on one thread: 69e9 (lenet5) to 104e9 (resnet20) in results/cifar.
+#: Operations of a network's training per second of one processor: 62e9 (lenet5) to 135e9 (vgg_small_bn) in results/cifar.
 TRAINING_FLOPS_PER_S = 80e9
 
 
